@@ -1,0 +1,1 @@
+"""Everything that exists only because of somebody else's version, one subject a file."""
