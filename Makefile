@@ -1,0 +1,48 @@
+# `make demo` and `make test` set up all they need on a machine with nothing but Python and make.
+#   VENV=path     the environment to make or to use; a torch that is already in it is kept
+#   PYTHON=path   the Python that makes the environment
+
+VENV ?= .venv
+PYTHON ?= python3
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.mmdiffseg-installed
+TARGET := -e .[onedl,tests]
+
+.PHONY: install demo test test-recipe lint
+
+install: $(STAMP)
+
+# OpenMP threads that spin between two short kernels cost more than they give on a few cores.
+demo: $(STAMP)
+	KMP_BLOCKTIME=0 OMP_NUM_THREADS=2 $(BIN)/python demo/shapes_demo.py
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-recipe: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m recipe
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "mmdiffseg needs Python 3.10 or newer and $(PYTHON) is not: name one with" \
+			"PYTHON=/path/to/python3.11."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "$(PYTHON) cannot make a virtual environment: install its venv package (Debian and" \
+			"Ubuntu: apt install python3-venv) or name another with PYTHON=."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# uv installs in a fraction of the time; plain pip does the same where uv cannot be had. The
+# constraint keeps a torch that is already there, whatever its build.
+$(STAMP): pyproject.toml setup.py $(wildcard requirements/*.txt) | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --quiet uv || echo 'uv cannot be had: plain pip takes over.'
+	$(BIN)/python -m pip list --format=freeze | sed -n '/^torch==/p' > $(VENV)/constraints.txt
+	$(BIN)/python -m uv pip install --python $(BIN)/python -c $(VENV)/constraints.txt $(TARGET) \
+		|| $(BIN)/python -m pip install -c $(VENV)/constraints.txt $(TARGET)
+	touch $@

@@ -1,0 +1,21 @@
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmdiffseg'], allow_failed_imports=False)
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+# One seed on all ranks keeps the samplers in step; SeedEachIterationHook then gives every rank and
+# iteration its own noise, and a resumed run the noise of an uninterrupted one.
+randomness = dict(seed=0)
+custom_hooks = [
+    dict(type='mmdiffseg.SeedEachIterationHook'),
+    dict(type='mmdiffseg.NonFiniteLossHook'),
+]
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+log_processor = dict(by_epoch=False)
+log_level = 'INFO'
+load_from = None
+resume = False
+tta_model = dict(type='SegTTAModel')
