@@ -1,0 +1,5 @@
+"""Segmentors."""
+
+from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
+
+__all__ = ['DiffusionEncoderDecoder']

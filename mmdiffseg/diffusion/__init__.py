@@ -1,0 +1,44 @@
+"""The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
+
+from mmdiffseg.diffusion.corruption import corrupt, prediction_target, to_x0
+from mmdiffseg.diffusion.label_encoders import (
+    AnalogBitsEncoder,
+    ClassEmbeddingEncoder,
+    LabelEncoder,
+    OneHotEncoder,
+)
+from mmdiffseg.diffusion.randomness import randn, sample_generator
+from mmdiffseg.diffusion.samplers import (
+    DDIMSampler,
+    DDPMSampler,
+    Prediction,
+    Sampler,
+    Step,
+    ddim_step,
+    ddpm_step,
+)
+from mmdiffseg.diffusion.schedules import CosineLogSNR, LinearLogSNR
+from mmdiffseg.diffusion.uncertainty import ChangeCount, GenerationSpread
+
+__all__ = [
+    'AnalogBitsEncoder',
+    'ChangeCount',
+    'ClassEmbeddingEncoder',
+    'CosineLogSNR',
+    'DDIMSampler',
+    'DDPMSampler',
+    'GenerationSpread',
+    'LabelEncoder',
+    'LinearLogSNR',
+    'OneHotEncoder',
+    'Prediction',
+    'Sampler',
+    'Step',
+    'corrupt',
+    'ddim_step',
+    'ddpm_step',
+    'prediction_target',
+    'randn',
+    'sample_generator',
+    'to_x0',
+]

@@ -1,0 +1,229 @@
+"""Samplers: the reverse process as pure step functions, and as classes built from configs.
+
+A sampler knows neither the network nor the labels. It is handed ``predict(z_t, t)``, which returns
+what is believed about the clean map, and walks from noise towards it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmdiffseg.diffusion.randomness import Generators, randn
+from mmdiffseg.diffusion.schedules import ContinuousSchedule
+from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
+
+
+class Prediction(NamedTuple):
+    """What a denoiser says about one noisy map.
+
+    Attributes:
+        x0: Estimate of the clean encoded map (B, C, h, w), in the encoder's range.
+        logits: The task's raw output it was encoded from, e.g. class logits (B, K, h, w).
+    """
+
+    x0: Tensor
+    logits: Tensor
+
+
+class Step(NamedTuple):
+    """What a callback sees after each denoiser call.
+
+    Attributes:
+        index: Number of the step, 0 .. steps - 1.
+        t: Time of the step.
+        z_t: Noisy map (B, C, h, w) that went into the denoiser.
+        x0: Its estimate of the clean map (B, C, h, w).
+        logits: Its raw output.
+    """
+
+    index: int
+    t: float
+    z_t: Tensor
+    x0: Tensor
+    logits: Tensor
+
+
+class Coefficients(NamedTuple):
+    """Schedule values at time ``t``, as plain numbers so that no step waits for the device."""
+
+    t: float
+    alpha: float
+    sigma: float
+    log_snr: float
+
+
+Predict = Callable[[Tensor, Tensor], Prediction]
+Callback = Callable[[Step], bool | None]
+
+
+def ddim_step(
+    z_t: Tensor,
+    x0: Tensor,
+    now: Coefficients,
+    then: Coefficients,
+    *,
+    eta: float = 0.0,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """One DDIM step (Song et al. 2021, eq. 12); eta 0 is deterministic, eta 1 ancestral.
+
+    Args:
+        z_t: Noisy map at the time of ``now``.
+        x0: Estimate of the clean map, same shape.
+        now: Schedule at the present time.
+        then: Schedule at the next, cleaner time.
+        eta: Share of fresh noise.
+        noise: Standard normal, shape of ``z_t``; needed when ``eta`` > 0.
+    """
+    eps = (z_t - now.alpha * x0) / max(now.sigma, 1e-8)
+    if eta == 0:
+        return then.alpha * x0 + then.sigma * eps
+    # sigma_eta^2 = eta^2 (sigma_s^2 / sigma_t^2) (1 - alpha_t^2 / alpha_s^2)
+    fresh = eta * then.sigma / max(now.sigma, 1e-8)
+    fresh *= max(1 - (now.alpha / then.alpha) ** 2, 0.0) ** 0.5
+    kept = max(then.sigma**2 - fresh**2, 0.0) ** 0.5
+    return then.alpha * x0 + kept * eps + fresh * noise
+
+
+def ddpm_step(
+    z_t: Tensor, x0: Tensor, now: Coefficients, then: Coefficients, *, noise: Tensor | None
+) -> Tensor:
+    """One ancestral step: a draw from q(z_s | z_t, x0) (Ho et al. 2020, eq. 6-7, in log-SNR form).
+
+    Args:
+        z_t: Noisy map at the time of ``now``.
+        x0: Estimate of the clean map, same shape.
+        now: Schedule at the present time t.
+        then: Schedule at the next, cleaner time s.
+        noise: Standard normal, shape of ``z_t``; None gives the posterior's mean.
+    """
+    c = -math.expm1(now.log_snr - then.log_snr)
+    mean = then.alpha * (z_t * ((1 - c) / now.alpha) + c * x0)
+    if noise is None:
+        return mean
+    return mean + max(then.sigma**2 * c, 1e-20) ** 0.5 * noise
+
+
+@dataclass(kw_only=True)
+class Sampler:
+    """Walks the reverse process; subclasses say how one step is made.
+
+    Args:
+        schedule: The noise schedule the network was trained with, or its config.
+        spacing: Where the evaluation times lie, see :meth:`ContinuousSchedule.time_pairs`.
+        time_difference: Extra intervals each step jumps ahead.
+        t_min: Cleanest time of the chain.
+        t_max: Noisiest time of the chain.
+    """
+
+    schedule: ContinuousSchedule | dict
+    spacing: str = 'trailing'
+    time_difference: float = 0.0
+    t_min: float = 0.0
+    t_max: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.schedule, dict):
+            self.schedule = NOISE_SCHEDULES.build(self.schedule)
+
+    def time_pairs(self, steps: int) -> list[tuple[float, float]]:
+        """The (t_now, t_next) of every step of a chain of ``steps``."""
+        return self.schedule.time_pairs(
+            steps,
+            spacing=self.spacing,
+            time_difference=self.time_difference,
+            t_min=self.t_min,
+            t_max=self.t_max,
+        )
+
+    def coefficients(self, times: list[float]) -> list[Coefficients]:
+        """Schedule values at ``times``, evaluated in float32 on the CPU as the authors do."""
+        t = torch.tensor(times)
+        columns = [t, *self.schedule.alpha_sigma(t), self.schedule.log_snr(t)]
+        return [Coefficients(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+
+    def step(
+        self,
+        z_t: Tensor,
+        x0: Tensor,
+        now: Coefficients,
+        then: Coefficients,
+        generator: Generators,
+    ) -> Tensor:
+        """Move ``z_t`` from one time to the next, given the estimate of the clean map."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(
+        self,
+        predict: Predict,
+        noise: Tensor,
+        steps: int,
+        *,
+        generator: Generators = None,
+        callback: Callback | None = None,
+    ) -> Prediction:
+        """Run a chain from noise.
+
+        Args:
+            predict: Maps (z_t (B, C, h, w), t (1,)) to a :class:`Prediction`.
+            noise: Standard normal start (B, C, h, w).
+            steps: Number of denoiser calls, at least 1.
+            generator: Source of the noise that stochastic steps add; one, or one per sample.
+            callback: Called with every :class:`Step`; returning True ends the chain there.
+
+        Returns:
+            The last step's prediction.
+        """
+        pairs = self.time_pairs(steps)
+        nows = self.coefficients([now for now, _ in pairs])
+        thens = self.coefficients([then for _, then in pairs])
+        z_t = noise
+        for index, (t, _) in enumerate(pairs):
+            # filled on the device: copying a number there would wait for it
+            prediction = predict(z_t, torch.full((1,), t, device=noise.device))
+            stop = callback is not None and callback(Step(index, t, z_t, *prediction))
+            if stop or index == steps - 1:
+                break
+            z_t = self.step(z_t, prediction.x0, nows[index], thens[index], generator)
+        return prediction
+
+
+@SAMPLERS.register_module()
+@dataclass(kw_only=True)
+class DDIMSampler(Sampler):
+    """DDIM; DDP's default is ``eta=0, time_difference=1``.
+
+    Args:
+        eta: Share of fresh noise in each step, in [0, 1].
+    """
+
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f'eta must lie in [0, 1], got {self.eta}')
+
+    def step(self, z_t, x0, now, then, generator):
+        """See :func:`ddim_step`."""
+        noise = None
+        if self.eta > 0:
+            noise = randn(z_t.shape, generator=generator, device=z_t.device)
+        return ddim_step(z_t, x0, now, then, eta=self.eta, noise=noise)
+
+
+@SAMPLERS.register_module()
+@dataclass(kw_only=True)
+class DDPMSampler(Sampler):
+    """Ancestral sampling; a step that ends at the clean time adds no noise."""
+
+    def step(self, z_t, x0, now, then, generator):
+        """See :func:`ddpm_step`."""
+        # drawn even where it is not used, as the authors do: the stream of numbers stays the same
+        noise = randn(z_t.shape, generator=generator, device=z_t.device)
+        return ddpm_step(z_t, x0, now, then, noise=noise if then.t > 0 else None)

@@ -1,0 +1,93 @@
+"""Continuous-time noise schedules: z_t = alpha(t) x0 + sigma(t) eps, t = 0 clean, t = 1 noise."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mmdiffseg.registry import NOISE_SCHEDULES
+
+SPACINGS = ('trailing', 'uniform', 'leading')
+
+
+class ContinuousSchedule:
+    """Variance-preserving schedule given by its log signal-to-noise ratio on t in [0, 1]."""
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """Log signal-to-noise ratio at times ``t``.
+
+        Args:
+            t: Times in [0, 1], any shape. Half precision is promoted to float32 first, because the
+                formulas lose their noisy end there.
+
+        Returns:
+            Same shape as ``t``, float32 or better.
+        """
+        raise NotImplementedError
+
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise coefficients at times ``t``, with alpha^2 + sigma^2 = 1."""
+        log_snr = self.log_snr(t)
+        return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
+
+    def time_pairs(
+        self,
+        steps: int,
+        *,
+        spacing: str = 'trailing',
+        time_difference: float = 0.0,
+        t_min: float = 0.0,
+        t_max: float = 1.0,
+    ) -> list[tuple[float, float]]:
+        """The (t_now, t_next) of every sampling step.
+
+        The evaluation times are equally spaced in [t_min, t_max]; the spacing says which ends they
+        touch: ``trailing`` t_max only (DDP's grid), ``leading`` t_min only, ``uniform`` both.
+
+        Args:
+            steps: Number of denoising steps, at least 1.
+            spacing: One of ``trailing``, ``uniform``, ``leading``.
+            time_difference: How many further intervals each step jumps ahead (the asymmetric
+                intervals of Bit Diffusion; DDP uses 1). ``t_next`` never falls below ``t_min``.
+            t_min: Cleanest time of the chain.
+            t_max: Noisiest time of the chain, where it starts.
+        """
+        if steps < 1:
+            raise ValueError(f'steps must be at least 1, got {steps}')
+        if spacing not in SPACINGS:
+            raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
+        span = t_max - t_min
+        if spacing == 'uniform':
+            interval, first = span / max(steps - 1, 1), 0
+        else:
+            interval, first = span / steps, int(spacing == 'leading')
+        now = [t_max - (k + first) * interval for k in range(steps)]
+        ahead = (1 + time_difference) * interval
+        return [(t, max(t - ahead, t_min)) for t in now]
+
+
+def _at_least_float32(t: Tensor) -> Tensor:
+    return t.to(torch.promote_types(t.dtype, torch.float32))
+
+
+@NOISE_SCHEDULES.register_module()
+class CosineLogSNR(ContinuousSchedule):
+    """Cosine schedule of DDP's released code.
+
+    lambda(t) = -log(max(cos((t + 2e-4) / (1 + 2.5e-4) * pi / 2)^-2 - 1, 1e-5)): from +11.5 at
+    t = 0, where the clamp acts, to -18.9 at t = 1.
+    """
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """See :meth:`ContinuousSchedule.log_snr`."""
+        angle = (_at_least_float32(t) + 2e-4) / (1 + 2.5e-4) * math.pi * 0.5
+        return -(angle.cos() ** -2 - 1).clamp(min=1e-5).log()
+
+
+@NOISE_SCHEDULES.register_module()
+class LinearLogSNR(ContinuousSchedule):
+    """Linear-beta schedule in continuous time: lambda(t) = -log(expm1(1e-4 + 10 t^2))."""
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """See :meth:`ContinuousSchedule.log_snr`."""
+        return -torch.expm1(1e-4 + 10 * _at_least_float32(t) ** 2).log()

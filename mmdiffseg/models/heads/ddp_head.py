@@ -1,0 +1,287 @@
+"""DDP's decode head: semantic segmentation by denoising an encoded label map."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.utils import SampleList
+from torch import Tensor, nn
+
+from mmdiffseg.diffusion.corruption import corrupt
+from mmdiffseg.diffusion.randomness import randn, sample_generator
+from mmdiffseg.diffusion.samplers import Callback, Prediction, Step
+from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
+
+
+@MODELS.register_module()
+class DDPHead(BaseDecodeHead):
+    """Head of DDP (arXiv 2303.17559) for mmseg's plain ``EncoderDecoder``.
+
+    Training corrupts the encoded ground truth at a random time and asks the decoder for the clean
+    map, under the ordinary segmentation loss. Inference starts from noise and repeats: decode,
+    re-encode the most likely class, step to a cleaner time. The image is encoded once.
+
+    Args:
+        in_channels: Channels of the image feature.
+        channels: Width C of the map decoder.
+        num_classes: Number K of classes.
+        label_encoder: Config of the label encoder; classes and ignore index are filled in.
+        noise_schedule: Config of the noise schedule.
+        diffusion_sampler: Config of the sampler; the schedule is filled in.
+        denoiser: Config of the map decoder; the channel numbers are filled in.
+        timesteps: Sampling steps at test time.
+        randsteps: Generations per image at test time, averaged.
+        accumulation: False returns the last step's logits; ``'prob'`` the class probabilities
+            averaged over all steps, in the place of logits (the authors' ADE20K setting).
+        sample_range: Range of the training times.
+        self_aligned: Train on the model's own prediction from pure noise instead of the ground
+            truth (the paper's self-aligned denoising, for the last iterations).
+        max_batch: Most maps to denoise at once; more generations run one after the other.
+        seed: Seed of the test-time noise.
+        loss_decode: Config of the loss on the logits.
+        in_index: Which of the neck's outputs to use.
+        ignore_index: Label that no loss is paid for.
+        align_corners: How logits are resized.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        channels: int = 256,
+        num_classes: int,
+        label_encoder: dict,
+        noise_schedule: dict,
+        diffusion_sampler: dict,
+        denoiser: dict,
+        timesteps: int = 3,
+        randsteps: int = 1,
+        accumulation: bool | str = False,
+        sample_range: tuple[float, float] = (0.0, 0.999),
+        self_aligned: bool = False,
+        max_batch: int | None = None,
+        seed: int = 0,
+        loss_decode: dict | Sequence[dict] = dict(type='CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
+        in_index: int = 0,
+        ignore_index: int = 255,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__(
+            in_channels=in_channels,
+            channels=channels,
+            num_classes=num_classes,
+            dropout_ratio=0,
+            in_index=in_index,
+            loss_decode=loss_decode,
+            ignore_index=ignore_index,
+            align_corners=align_corners,
+            init_cfg=None,
+        )
+        if accumulation not in (False, 'prob'):
+            raise ValueError(f"accumulation must be False or 'prob', got {accumulation!r}")
+        if randsteps < 1:
+            raise ValueError(f'randsteps must be at least 1, got {randsteps}')
+        self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
+        self.diffusion_sampler = SAMPLERS.build(
+            {'t_min': sample_range[0], **diffusion_sampler, 'schedule': self.noise_schedule}
+        )
+        self.diffusion_sampler.time_pairs(timesteps)  # refuses impossible step counts right here
+        self.label_encoder = LABEL_ENCODERS.build(
+            {**label_encoder, 'num_classes': num_classes, 'ignore_index': ignore_index}
+        )
+        self.denoiser = MODELS.build(
+            {
+                **denoiser,
+                'feature_channels': in_channels,
+                'map_channels': self.label_encoder.channels,
+                'channels': channels,
+            }
+        )
+        self.timesteps = timesteps
+        self.randsteps = randsteps
+        self.accumulation = accumulation
+        self.sample_range = sample_range
+        self.self_aligned = self_aligned
+        self.max_batch = max_batch
+        self.seed = seed
+        nn.init.xavier_uniform_(self.conv_seg.weight)
+
+    def denoise(self, z_t: Tensor, t: Tensor, context: tuple) -> Tensor:
+        """Class logits (B, K, h, w) for noisy maps (B, C, h, w) at times (B,) or (1,)."""
+        decoded = self.denoiser(z_t, self.noise_schedule.log_snr(t), context)
+        return self.conv_seg(decoded).float()
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Sample logits (B, K, h, w) from features, with the noise of nameless images."""
+        feature = self._transform_inputs(inputs)
+        return self.sample(feature, keys=[''] * len(feature))
+
+    def loss(
+        self,
+        inputs: Sequence[Tensor],
+        batch_data_samples: SampleList,
+        train_cfg: dict,
+        *,
+        t: Tensor | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> dict:
+        """Segmentation loss of one denoising step at a random time.
+
+        Args:
+            inputs: Features of the neck.
+            batch_data_samples: Samples with ``gt_sem_seg`` (1, H, W).
+            train_cfg: Unused, part of mmseg's interface.
+            t: Times (B,) instead of drawn ones.
+            noise: Standard normal (B, C, h, w) instead of drawn noise.
+            generator: Draws what is not given; torch's global one by default.
+
+        Returns:
+            mmseg's ``loss_ce`` and ``acc_seg``.
+        """
+        feature = self._transform_inputs(inputs)
+        labels = self._stack_batch_gt(batch_data_samples)  # (B, 1, H, W)
+        logits = self.denoise_labels(feature, labels, t=t, noise=noise, generator=generator)
+        return self.loss_by_feat(logits, batch_data_samples)
+
+    def denoise_labels(
+        self,
+        feature: Tensor,
+        labels: Tensor,
+        *,
+        t: Tensor | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Logits (B, K, h, w) for the labels (B, 1, H, W) corrupted at times t.
+
+        The self-aligned stage decodes pure noise first, without gradient, and corrupts what it
+        found, with the same noise; the table of the label encoder still learns through it.
+        See :meth:`loss` for the arguments.
+        """
+        b, _, h, w = feature.shape
+
+        def draw_times() -> Tensor:
+            times = torch.empty(b, device=feature.device)
+            return times.uniform_(*self.sample_range, generator=generator)
+
+        # drawn in the released code's order: the time first, but last when self-aligned
+        if t is None and not self.self_aligned:
+            t = draw_times()
+        if noise is None:
+            shape = (b, self.label_encoder.channels, h, w)
+            noise = randn(shape, generator=generator, device=feature.device)
+        if t is None:
+            t = draw_times()
+
+        context = self.denoiser.prepare(feature)
+        if self.self_aligned:
+            with torch.no_grad():
+                labels = self.denoise(noise, torch.ones_like(t), context).argmax(dim=1)
+        else:
+            labels = F.interpolate(labels.float(), size=(h, w), mode='nearest').long()[:, 0]
+        z_t = corrupt(self.label_encoder.encode(labels), noise, *self.noise_schedule.alpha_sigma(t))
+        return self.denoise(z_t, t, context)
+
+    def predict(
+        self,
+        inputs: Sequence[Tensor],
+        batch_img_metas: list[dict],
+        test_cfg: dict,
+        *,
+        steps: int | None = None,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Sample logits (B, K, H, W), resized to the input image.
+
+        Args:
+            inputs: Features of the neck.
+            batch_img_metas: Meta information; it names the images, each of which has its own noise.
+            test_cfg: Unused, part of mmseg's interface.
+            steps: Sampling steps instead of ``timesteps``.
+            callback: Sees every step of every chain.
+        """
+        feature = self._transform_inputs(inputs)
+        keys = [sample_key(meta) for meta in batch_img_metas]
+        logits = self.sample(feature, keys=keys, steps=steps, callback=callback)
+        return self.predict_by_feat(logits, batch_img_metas)
+
+    def sample(
+        self,
+        feature: Tensor,
+        *,
+        keys: Sequence[str] | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        steps: int | None = None,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Run the chains of all generations and average what they return.
+
+        Args:
+            feature: Image feature (B, in_channels, h, w).
+            keys: Names of the images: each (image, generation) then draws from a generator of its
+                own, whatever the batch around it.
+            noise: Starting noise (randsteps * B, C, h, w), all images once per generation.
+            generator: Draws for all samples where no ``keys`` are given.
+            steps: Sampling steps instead of ``timesteps``.
+            callback: Sees every step; its batch holds all images once per generation.
+
+        Returns:
+            Logits (B, K, h, w); probabilities with ``accumulation='prob'``.
+        """
+        b, _, h, w = feature.shape
+        context = self.denoiser.prepare(feature)
+        total, count = 0.0, 0
+
+        def predict(z_t: Tensor, t: Tensor) -> Prediction:
+            logits = self.denoise(z_t, t, context)
+            return Prediction(self.label_encoder.encode_logits(logits), logits)
+
+        def add(values: Tensor) -> None:
+            nonlocal total, count
+            values = values.unflatten(0, (-1, b))  # (G, B, K, h, w)
+            total = total + values.sum(dim=0)
+            count += len(values)
+
+        def observe(step: Step) -> bool | None:
+            if self.accumulation:
+                add(step.logits.softmax(dim=1))
+            return callback(step) if callback is not None else None
+
+        for chunk in self.generation_chunks(b):
+            source = generator
+            if keys is not None:
+                names = [f'{key}/{h}x{w}/{generation}' for generation in chunk for key in keys]
+                source = [sample_generator(self.seed, name, feature.device) for name in names]
+            if noise is None:
+                shape = (len(chunk) * b, self.label_encoder.channels, h, w)
+                start = randn(shape, generator=source, device=feature.device)
+            else:
+                start = noise[chunk[0] * b : (chunk[-1] + 1) * b]
+            # channels-last like the encoded maps, so that the denoiser's tokens are a view
+            start = start.contiguous(memory_format=torch.channels_last)
+            last = self.diffusion_sampler.sample(
+                predict,
+                start,
+                self.timesteps if steps is None else steps,
+                generator=source,
+                callback=observe,
+            )
+            if not self.accumulation:
+                add(last.logits)
+        return total / count
+
+    def generation_chunks(self, images: int) -> list[range]:
+        """Split the generations so that ``images`` of each fit into ``max_batch`` maps."""
+        size = self.randsteps if self.max_batch is None else max(self.max_batch // images, 1)
+        generations = range(self.randsteps)
+        return [generations[start : start + size] for start in range(0, self.randsteps, size)]
+
+
+def sample_key(meta: dict) -> str:
+    """Name of an image and its view, on which its test-time noise depends."""
+    view = meta.get('flip_direction') if meta.get('flip') else None
+    return f'{Path(meta.get("img_path") or "").name}/{view}'

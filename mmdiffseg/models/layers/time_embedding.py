@@ -1,0 +1,37 @@
+"""Embeddings of a diffusion time or noise level."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class LearnedFourierFeatures(nn.Module):
+    """A scalar and its phases at learned frequencies w: [v, sin(2 pi w v), cos(2 pi w v)].
+
+    Args:
+        frequencies: Number F of frequencies w, drawn from N(0, 1).
+    """
+
+    def __init__(self, *, frequencies: int = 8) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.randn(frequencies))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Embed values (B,) as (B, 1 + 2 F), in float32 even under autocast.
+
+        log_snr reaches -18.9 and is multiplied by 2 pi w: half precision would blur the phases.
+        """
+        values = values[:, None].float()
+        angles = values * self.weights.float() * (2 * math.pi)
+        return torch.cat([values, angles.sin(), angles.cos()], dim=1)
+
+
+def time_mlp(channels: int, *, frequencies: int = 8) -> nn.Sequential:
+    """DDP's embedding of log_snr(t): (B,) -> (B, channels)."""
+    return nn.Sequential(
+        LearnedFourierFeatures(frequencies=frequencies),
+        nn.Linear(1 + 2 * frequencies, channels),
+        nn.GELU(),
+        nn.Linear(channels, channels),
+    )
