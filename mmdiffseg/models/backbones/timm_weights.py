@@ -1,0 +1,44 @@
+"""ImageNet weights under timm's names, from timm's repositories on the hub or from a file."""
+
+from pathlib import Path
+
+import timm
+from huggingface_hub import hf_hub_download
+from timm.models import load_state_dict
+from torch import Tensor
+
+HUB_FILE = 'model.safetensors'
+
+
+def load_timm_weights(source: str) -> dict[str, Tensor]:
+    """Read a state dict in timm's names.
+
+    Args:
+        source: A timm model name with its tag, such as ``convnext_tiny.fb_in1k`` (downloaded once,
+            then cached), or the path of a ``.safetensors`` / ``.pth`` file.
+
+    Raises:
+        FileNotFoundError: The file is neither here, nor cached, nor to be had over the network.
+        ValueError: ``source`` is neither a file nor the name of weights that timm publishes.
+    """
+    if Path(source).is_file():
+        return load_state_dict(source, use_ema=False)
+    if Path(source).suffix in ('.safetensors', '.pth', '.pt', '.bin'):
+        raise FileNotFoundError(
+            f'there are no pretrained weights at {source!r}: correct the path in '
+            f"'model.backbone.pretrained', or set it to None to start from random weights"
+        )
+    if source not in timm.list_pretrained():
+        raise ValueError(
+            f'{source!r} is neither a file nor weights that timm publishes: give a name with its '
+            f"tag, such as 'swin_tiny_patch4_window7_224.ms_in1k', a path, or None"
+        )
+    repository = timm.get_pretrained_cfg(source).hf_hub_id
+    try:
+        return load_state_dict(hf_hub_download(repository, HUB_FILE), use_ema=False)
+    except OSError as error:
+        raise FileNotFoundError(
+            f'the pretrained weights {source!r} are not cached and the hub cannot be reached: '
+            f'download https://huggingface.co/{repository}/resolve/main/{HUB_FILE} elsewhere and '
+            f"set 'model.backbone.pretrained' to its path, or to None to start from random weights"
+        ) from error

@@ -1,0 +1,45 @@
+"""Load weights into a module exactly, or say in one sentence what does not fit."""
+
+import re
+
+from torch import Tensor, nn
+
+
+def load_exactly(
+    module: nn.Module, weights: dict[str, Tensor], *, source: str, fresh: str | None = None
+) -> None:
+    """Copy ``weights`` into ``module``; names and shapes must agree one to one.
+
+    Args:
+        module: Receives the weights.
+        weights: State dict in the names of ``module``.
+        source: Where the weights come from, for the message.
+        fresh: Regular expression, matched from the start of a name, of parameters and buffers
+            that keep their present value when ``weights`` has nothing for them.
+
+    Raises:
+        ValueError: Some name is unknown or missing, or some shape differs.
+    """
+    own = module.state_dict()
+    missing = [k for k in own if k not in weights and not (fresh and re.match(fresh, k))]
+    unknown = [k for k in weights if k not in own]
+    resized = [
+        f'{k} {tuple(weights[k].shape)} instead of {tuple(own[k].shape)}'
+        for k in own
+        if k in weights and weights[k].shape != own[k].shape
+    ]
+    faults = [
+        f'{len(names)} {fault} ({", ".join(names[:3])}{", ..." if len(names) > 3 else ""})'
+        for names, fault in (
+            (missing, 'missing'),
+            (unknown, 'unknown'),
+            (resized, 'of another shape'),
+        )
+        if names
+    ]
+    if faults:
+        raise ValueError(
+            f'{source} does not fit {type(module).__name__}: {"; ".join(faults)}. '
+            f'Check that the config describes the model these weights were trained with.'
+        )
+    module.load_state_dict(weights, strict=False)
