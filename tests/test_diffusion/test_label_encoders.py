@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from mmdiffseg.diffusion import AnalogBitsEncoder, ClassEmbeddingEncoder, OneHotEncoder
+
+ENCODERS = [OneHotEncoder, AnalogBitsEncoder, ClassEmbeddingEncoder]
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+@pytest.mark.parametrize('num_classes', [2, 7, 8, 150])
+def test_labels_survive_the_round_trip(encoder, num_classes):
+    encoder = encoder(num_classes=num_classes, scale=0.3)
+    labels = torch.randint(num_classes, (2, 9, 5))
+    labels[0, :2] = 255
+    x0 = encoder.encode(labels)
+    assert x0.shape == (2, encoder.channels, 9, 5)
+    assert x0.abs().max() <= 0.3
+    assert torch.equal(encoder.decode(x0 + 1e-3 * torch.randn_like(x0)), labels)
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_logits_are_encoded_by_their_most_likely_class(encoder):
+    encoder = encoder(num_classes=5)
+    logits = torch.randn(2, 5, 4, 4)
+    assert torch.equal(encoder.encode_logits(logits), encoder.encode(logits.argmax(1)))
+
+
+def test_one_hot_codes():
+    x0 = OneHotEncoder(num_classes=3, scale=0.1).encode(torch.tensor([[[1, 255]]]))
+    expected = torch.tensor([[-0.1, 0.1, -0.1], [-0.1, -0.1, -0.1]])
+    torch.testing.assert_close(x0[0, :, 0].T, expected)
+
+
+@pytest.mark.parametrize('num_classes, channels', [(1, 1), (3, 2), (4, 3), (150, 8), (255, 8)])
+def test_analog_bits_have_room_for_the_ignored_class(num_classes, channels):
+    assert AnalogBitsEncoder(num_classes=num_classes).channels == channels
+
+
+def test_analog_bits_are_binary_digits():
+    x0 = AnalogBitsEncoder(num_classes=6, scale=1).encode(torch.tensor([[[5, 255]]]))
+    assert x0[0, :, 0].T.tolist() == [[1, -1, 1], [1, 1, -1]]
+
+
+def test_class_embedding_formula_and_gradient():
+    encoder = ClassEmbeddingEncoder(num_classes=4, channels=16, scale=0.01)
+    assert encoder.embedding_table.weight.shape == (5, 16)
+    x0 = encoder.encode(torch.tensor([[[2, 255]]]))
+    row = encoder.embedding_table.weight[2]
+    torch.testing.assert_close(x0[0, :, 0, 0], (2 * row.sigmoid() - 1) * 0.01)
+    x0.sum().backward()
+    touched = encoder.embedding_table.weight.grad.abs().sum(1) > 0
+    assert touched.tolist() == [False, False, True, False, True]
+
+
+def test_fixed_codes_stay_out_of_checkpoints():
+    assert not OneHotEncoder(num_classes=3).state_dict()
+
+
+def test_scale_is_checked():
+    with pytest.raises(ValueError, match='scale must be positive, got 0'):
+        OneHotEncoder(num_classes=3, scale=0)

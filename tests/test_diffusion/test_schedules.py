@@ -1,0 +1,77 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdiffseg.diffusion import CosineLogSNR, DDIMSampler, LinearLogSNR
+
+RECORDED = torch.load(Path(__file__).parents[1] / 'data/ddp_schedules.pt')
+SCHEDULES = dict(cosine=CosineLogSNR(), linear=LinearLogSNR())
+
+
+@pytest.mark.parametrize('name', ['cosine', 'linear'])
+@pytest.mark.parametrize('precision, tolerance', [('', 1e-6), ('_f64', 1e-12)])
+def test_schedules_equal_the_recorded_ones(name, precision, tolerance):
+    recorded, schedule = RECORDED[name + precision], SCHEDULES[name]
+    alpha, sigma = schedule.alpha_sigma(recorded['t'])
+    torch.testing.assert_close(alpha, recorded['alpha'], rtol=0, atol=tolerance)
+    torch.testing.assert_close(sigma, recorded['sigma'], rtol=0, atol=tolerance)
+    log_snr = schedule.log_snr(recorded['t'])
+    torch.testing.assert_close(log_snr, recorded['log_snr'], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize('t, expected', [(0.0, 11.5129), (0.5, -0.0005), (1.0, -18.9043)])
+def test_cosine_log_snr_by_hand(t, expected):
+    log_snr = CosineLogSNR().log_snr(torch.tensor(t, dtype=torch.float64)).item()
+    assert log_snr == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize('schedule', SCHEDULES.values(), ids=SCHEDULES)
+def test_alpha_and_sigma_preserve_variance_and_agree_with_log_snr(schedule):
+    t = torch.rand(4, 5, dtype=torch.float64)
+    alpha, sigma = schedule.alpha_sigma(t)
+    assert alpha.shape == t.shape
+    torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(t))
+    torch.testing.assert_close((alpha**2 / sigma**2).log(), schedule.log_snr(t))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_times_are_evaluated_in_float32(dtype):
+    t = torch.tensor([0.0, 0.25, 1.0], dtype=dtype)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        alpha, sigma = CosineLogSNR().alpha_sigma(t)
+    assert alpha.dtype == sigma.dtype == torch.float32
+    assert sigma[0].item() == pytest.approx(math.sqrt(1e-5), rel=1e-3)
+
+
+@pytest.mark.parametrize('case', RECORDED['time_pairs'])
+def test_time_pairs_equal_the_recorded_ones(case):
+    steps, difference, t_min = (
+        float(part.lstrip('Tdlo')) for part in case.replace('td', 'd').split('_')
+    )
+    sampler = DDIMSampler(schedule=CosineLogSNR(), time_difference=difference, t_min=t_min)
+    pairs = torch.tensor(sampler.time_pairs(int(steps)))
+    torch.testing.assert_close(pairs, RECORDED['time_pairs'][case], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'spacing, expected',
+    [
+        ('trailing', [(1.0, 0.75), (0.75, 0.5), (0.5, 0.25), (0.25, 0.0)]),
+        ('leading', [(0.75, 0.5), (0.5, 0.25), (0.25, 0.0), (0.0, 0.0)]),
+        ('uniform', [(1.0, 2 / 3), (2 / 3, 1 / 3), (1 / 3, 0.0), (0.0, 0.0)]),
+    ],
+)
+def test_spacings(spacing, expected):
+    pairs = CosineLogSNR().time_pairs(4, spacing=spacing)
+    assert torch.tensor(pairs).flatten().tolist() == pytest.approx(
+        [t for pair in expected for t in pair]
+    )
+
+
+def test_impossible_grids_are_refused():
+    with pytest.raises(ValueError, match='steps must be at least 1, got 0'):
+        CosineLogSNR().time_pairs(0)
+    with pytest.raises(ValueError, match="got 'karras'"):
+        CosineLogSNR().time_pairs(3, spacing='karras')
