@@ -1,5 +1,18 @@
 """Datasets and their transforms; importing this package registers all of them."""
 
 from mmdiffseg.datasets import transforms
+from mmdiffseg.datasets.ade20k import ADE20KDataset
+from mmdiffseg.datasets.camvid import CamVidDataset
+from mmdiffseg.datasets.cityscapes import CityscapesDataset
+from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
+from mmdiffseg.datasets.shapes import ShapesDataset
 
-__all__ = ['transforms']
+__all__ = [
+    'ADE20KDataset',
+    'CamVidDataset',
+    'CityscapesDataset',
+    'FileChecks',
+    'SegFolderDataset',
+    'ShapesDataset',
+    'transforms',
+]

@@ -1,0 +1,48 @@
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmdiffseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CheckLabels(BaseTransform):
+    """Stop at the first label map that does not hold class ids; goes right after LoadAnnotations.
+
+    One comparison over the pixels. Results without a label map (inference) pass.
+
+    Args:
+        num_classes: K; labels must lie in [0, K).
+        ignore_index: The one other value that may occur.
+    """
+
+    def __init__(self, *, num_classes: int, ignore_index: int = 255) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+
+    def transform(self, results: dict) -> dict:
+        """Check `gt_seg_map`, (H, W).
+
+        Raises:
+            ValueError: The label map has channels, or a value outside [0, K) that is not ignored.
+        """
+        labels = results.get('gt_seg_map')
+        if labels is None:
+            return results
+        path = results['seg_map_path']
+        if labels.ndim != 2:
+            raise ValueError(
+                f'{path} is a colour image of shape {labels.shape}: labels must be PNGs of one '
+                'channel that holds class ids.'
+            )
+        wrong = (labels >= self.num_classes) & (labels != self.ignore_index)
+        if wrong.any():
+            values = ', '.join(map(str, np.unique(labels[wrong])[:5]))
+            raise ValueError(
+                f'{path} holds labels outside [0, {self.num_classes}) that are not ignore_index='
+                f'{self.ignore_index}: {values}; correct num_classes, map them to '
+                f'{self.ignore_index}, or set reduce_zero_label=True if classes count from 1.'
+            )
+        return results
+
+    def __repr__(self) -> str:
+        return f'CheckLabels(num_classes={self.num_classes}, ignore_index={self.ignore_index})'
