@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmcv.cnn.bricks.transformer import FFN
@@ -68,11 +69,19 @@ class MapDecoderLayer(BaseModule):
         """
         attended = self.attentions[0](tokens + positions, tokens, references, [shape])
         tokens = self.norms[0](tokens + attended)
-        tokens = self.norms[1](self.ffns[0](tokens))
+        tokens = self.norms[1](self._feed_forward(tokens))
         if self.time_mlp is None:
             return tokens
         scale, shift = self.time_mlp(time)[:, None].chunk(2, dim=-1)  # (B or 1, 1, C) each
         return tokens * (scale + 1) + shift
+
+    def _feed_forward(self, tokens: Tensor) -> Tensor:
+        if tokens.is_cuda or torch.is_grad_enabled():
+            return self.ffns[0](tokens)
+        # On a CPU the fresh hidden buffer, 4 N C floats, costs as much in page faults as the
+        # arithmetic does; a few thousand rows at a time fit into memory that is used again.
+        parts = [self.ffns[0](rows) for rows in tokens.flatten(0, 1).split(4096)]
+        return torch.cat(parts).view_as(tokens)  # (B * N, C) -> (B, N, C)
 
 
 class MapContext(NamedTuple):
