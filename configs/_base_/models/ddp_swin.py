@@ -1,0 +1,13 @@
+# DDP on Swin-T
+_base_ = './ddp.py'
+model = dict(
+    backbone=dict(
+        type='mmdiffseg.SwinTransformer',
+        embed_dims=96,
+        depths=(2, 2, 6, 2),
+        num_heads=(3, 6, 12, 24),
+        window_size=7,
+        drop_path_rate=0.3,
+        pretrained='swin_tiny_patch4_window7_224.ms_in1k',
+    )
+)

@@ -1,0 +1,5 @@
+# Label encoding: one channel per class, at the paper's best scale for it
+_base_ = './ddp_swin-t_ade20k.py'
+model = dict(
+    decode_head=dict(label_encoder=dict(_delete_=True, type='mmdiffseg.OneHotEncoder', scale=0.1))
+)
