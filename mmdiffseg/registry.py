@@ -7,6 +7,7 @@ imports the named locations and nothing else; until then `import mmdiffseg` stay
 
 from typing import Any
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
@@ -28,6 +29,7 @@ def _child(parent: Registry, location: str) -> Registry:
 MODELS = _child(MMENGINE_MODELS, 'mmdiffseg.models')
 TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmdiffseg.models')
 DATASETS = _child(MMENGINE_DATASETS, 'mmdiffseg.datasets')
+DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmdiffseg.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmdiffseg.datasets.transforms')
 METRICS = _child(MMENGINE_METRICS, 'mmdiffseg.evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'mmdiffseg.engine.hooks')

@@ -4,6 +4,7 @@ from mmdiffseg.datasets import transforms
 from mmdiffseg.datasets.ade20k import ADE20KDataset
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
+from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
 from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
 from mmdiffseg.datasets.shapes import ShapesDataset
 
@@ -12,6 +13,8 @@ __all__ = [
     'CamVidDataset',
     'CityscapesDataset',
     'FileChecks',
+    'SeededDataset',
+    'SeededInfiniteSampler',
     'SegFolderDataset',
     'ShapesDataset',
     'transforms',

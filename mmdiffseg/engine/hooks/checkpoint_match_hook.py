@@ -1,0 +1,50 @@
+"""Checkpoints that do not fit are said to, in one sentence."""
+
+import logging
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+
+from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckpointMatchHook(Hook):
+    """Compares a checkpoint with the model; mmengine alone would go on with random weights.
+
+    Args:
+        strict: Raise where they differ (testing, resuming), or only warn (fine-tuning, where new
+            classes are meant).
+    """
+
+    # after hooks that rewrite the state dict, such as mmengine's EMAHook
+    priority = 'VERY_LOW'
+
+    def __init__(self, *, strict: bool = True) -> None:
+        self.strict = strict
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes.
+
+        Raises:
+            ValueError: If they differ and ``strict`` is set.
+        """
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        weights = checkpoint.get('state_dict', checkpoint)
+        weights = {key.removeprefix('module.'): value for key, value in weights.items()}
+        try:
+            # as in mmengine, the counters of batch norm layers may be missing
+            load_exactly(model, weights, source='The checkpoint', fresh=r'.*num_batches_tracked')
+        except ValueError as mismatch:
+            if self.strict:
+                raise
+            print_log(
+                f'{mismatch} What does not fit keeps its initial values.',
+                'current',
+                logging.WARNING,
+            )
