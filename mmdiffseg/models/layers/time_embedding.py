@@ -18,13 +18,13 @@ class LearnedFourierFeatures(nn.Module):
         self.weights = nn.Parameter(torch.randn(frequencies))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Embed values (B,) as (B, 1 + 2 F), in float32 even under autocast.
+        """Embed values (B,), float32 or better, as (B, 1 + 2 F) in the dtype of the weights.
 
-        log_snr reaches -18.9 and is multiplied by 2 pi w: half precision would blur the phases.
+        log_snr reaches -18.9 and is multiplied by 2 pi w: in half precision the phases would blur.
         """
-        values = values[:, None].float()
-        angles = values * self.weights.float() * (2 * math.pi)
-        return torch.cat([values, angles.sin(), angles.cos()], dim=1)
+        angles = values[:, None] * self.weights.to(values.dtype) * (2 * math.pi)
+        features = torch.cat([values[:, None], angles.sin(), angles.cos()], dim=1)
+        return features.to(self.weights.dtype)
 
 
 def time_mlp(channels: int, *, frequencies: int = 8) -> nn.Sequential:
