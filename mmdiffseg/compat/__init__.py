@@ -1,1 +1,22 @@
 """Everything that exists only because of somebody else's version, one subject a file."""
+
+from mmdiffseg.compat.mmcv_ops import install_stand_in
+from mmdiffseg.compat.openmmlab import check_openmmlab, is_onedl
+from mmdiffseg.compat.torchvision_ops import declare_missing_ops
+
+__all__ = ['apply']
+
+
+def apply() -> None:
+    """Run on `import mmdiffseg`: check what is installed, and mend what needs it."""
+    check_openmmlab()
+    install_stand_in()
+    declare_missing_ops()
+    # These two import mmengine, hence only after the check
+    from mmdiffseg.compat.package_names import register_package_names
+
+    register_package_names()
+    if not is_onedl():
+        from mmdiffseg.compat.checkpoint import allow_log_history
+
+        allow_log_history()

@@ -1,0 +1,53 @@
+"""Which OpenMMLab packages are installed, and whether they are recent enough.
+
+For: the two lines that share import names, onedl-* (maintained) and upstream (mmengine 0.10,
+mmcv 2.1, mmseg 1.2). Neither can be a hard requirement because they overwrite each other. Upper
+bounds are left to them. Does nothing where one line is complete.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from packaging.version import Version
+
+# module: {distribution: oldest version that works}
+REQUIRED = {
+    'mmengine': {'onedl-mmengine': '0.10.8', 'mmengine': '0.10.0', 'mmengine-lite': '0.10.0'},
+    'mmcv': {'onedl-mmcv': '2.3.0', 'mmcv': '2.0.0', 'mmcv-lite': '2.0.0'},
+    'mmseg': {'onedl-mmsegmentation': '1.4.0', 'mmsegmentation': '1.2.0'},
+}
+HOW_TO_INSTALL = (
+    'run `pip install "mmdiffseg[onedl]"` (the maintained line) or '
+    '`pip install "mmdiffseg[openmmlab]"` (upstream)'
+)
+
+
+def check_openmmlab() -> None:
+    """Check that mmengine, mmcv and mmseg are there and recent enough, without importing them.
+
+    Raises:
+        ImportError: One is missing or too old; the sentence names both extras.
+    """
+    missing = [module for module in REQUIRED if find_spec(module) is None]
+    if missing:
+        raise ImportError(f'mmdiffseg needs {", ".join(missing)}: {HOW_TO_INSTALL}.')
+    for oldest in REQUIRED.values():
+        for name, bound in oldest.items():
+            installed = _version(name)
+            if installed is not None and Version(installed) < Version(bound):
+                raise ImportError(
+                    f'mmdiffseg needs {name}>={bound} and {installed} is installed: '
+                    f'{HOW_TO_INSTALL}.'
+                )
+
+
+def is_onedl() -> bool:
+    """Tell whether the maintained line is installed."""
+    return _version('onedl-mmengine') is not None
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
