@@ -24,7 +24,7 @@ class DDPHead(BaseDecodeHead):
     re-encode the most likely class, step to a cleaner time. The image is encoded once.
 
     Args:
-        in_channels: Channels of the image feature.
+        in_channels: Channels of the image feature, or of each feature map to be joined.
         channels: Width C of the map decoder.
         num_classes: Number K of classes.
         label_encoder: Config of the label encoder; classes and ignore index are filled in.
@@ -41,7 +41,8 @@ class DDPHead(BaseDecodeHead):
         max_batch: Most maps to denoise at once; more generations run one after the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss on the logits.
-        in_index: Which of the neck's outputs to use.
+        in_index: Which of the neck's or backbone's outputs to use.
+        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         ignore_index: Label that no loss is paid for.
         align_corners: How logits are resized.
     """
@@ -49,13 +50,13 @@ class DDPHead(BaseDecodeHead):
     def __init__(
         self,
         *,
-        in_channels: int,
+        in_channels: int | Sequence[int],
         channels: int = 256,
         num_classes: int,
-        label_encoder: dict,
-        noise_schedule: dict,
-        diffusion_sampler: dict,
-        denoiser: dict,
+        label_encoder: dict = dict(type='ClassEmbeddingEncoder', channels=256, scale=0.01),
+        noise_schedule: dict = dict(type='CosineLogSNR'),
+        diffusion_sampler: dict = dict(type='DDIMSampler', time_difference=1),
+        denoiser: dict = dict(type='mmdiffseg.DeformableMapDecoder', num_layers=6),
         timesteps: int = 3,
         randsteps: int = 1,
         accumulation: bool | str = False,
@@ -63,8 +64,9 @@ class DDPHead(BaseDecodeHead):
         self_aligned: bool = False,
         max_batch: int | None = None,
         seed: int = 0,
-        loss_decode: dict | Sequence[dict] = dict(type='CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
-        in_index: int = 0,
+        loss_decode: dict | Sequence[dict] = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0),
+        in_index: int | Sequence[int] = 0,
+        input_transform: str | None = None,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
@@ -74,6 +76,7 @@ class DDPHead(BaseDecodeHead):
             num_classes=num_classes,
             dropout_ratio=0,
             in_index=in_index,
+            input_transform=input_transform,
             loss_decode=loss_decode,
             ignore_index=ignore_index,
             align_corners=align_corners,
@@ -94,7 +97,7 @@ class DDPHead(BaseDecodeHead):
         self.denoiser = MODELS.build(
             {
                 **denoiser,
-                'feature_channels': in_channels,
+                'feature_channels': self.in_channels,
                 'map_channels': self.label_encoder.channels,
                 'channels': channels,
             }
