@@ -1,0 +1,141 @@
+"""Convert a checkpoint that the DDP authors released for segmentation.
+
+    python tools/model_converters/ddp_to_mmdiffseg.py SRC DST [--config CONFIG]
+
+SRC is a file or a URL. The released files hold nothing but a state dict; without ``--config`` the
+experiment is recognised by its shapes. DST gets the weights under mmdiffseg's names, and as
+``meta`` the classes, the palette, the config, and the label encoder they were trained with.
+"""
+
+import argparse
+import math
+import re
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor
+
+import mmdiffseg
+from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.models.loading import load_exactly
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
+
+# first match wins; what matches nothing keeps its name
+RULES = [
+    (r'embedding_table\.', r'decode_head.label_encoder.embedding_table.'),
+    (r'(transform|time_mlp)\.', r'decode_head.denoiser.\1.'),
+    (r'decode_head\.encoder\.', r'decode_head.denoiser.encoder.'),
+    # ConvNeXt: mmcls -> timm, which counts the stem apart and a downsampling to its stage
+    (r'backbone\.downsample_layers\.0\.', r'backbone.stem.'),
+    (r'backbone\.downsample_layers\.(\d)\.', r'backbone.stages.\1.downsample.'),
+    (r'(backbone\.stages\.\d)\.(\d+)\.depthwise_conv\.', r'\1.blocks.\2.conv_dw.'),
+    (r'(backbone\.stages\.\d)\.(\d+)\.pointwise_conv(\d)\.', r'\1.blocks.\2.mlp.fc\3.'),
+    (r'(backbone\.stages\.\d)\.(\d+)\.', r'\1.blocks.\2.'),
+]
+# (width, blocks) of the backbones -> letter in the names of the experiments
+SIZES = {
+    'swin': {(96, 12): 't', (96, 24): 's', (128, 24): 'b', (192, 24): 'l'},
+    'convnext': {(96, 18): 't', (96, 36): 's', (128, 36): 'b', (192, 36): 'l'},
+}
+DATA = {150: 'ade20k', 19: 'cityscapes'}
+
+
+def rename(name: str) -> str:
+    """Map a name of the authors' model to ours."""
+    for pattern, replacement in RULES:
+        renamed, count = re.subn(f'^{pattern}', replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def convert(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a state dict, leaving out the moving averages that the authors' release drops too."""
+    return {rename(name): value for name, value in weights.items() if 'ema_' not in name}
+
+
+def released_config(weights: dict[str, Tensor]) -> Path:
+    """Find the config of a converted state dict by its shapes.
+
+    Raises:
+        ValueError: No released experiment has these shapes.
+    """
+    if 'backbone.stem.0.weight' in weights:
+        family, window = 'convnext', None
+        width = len(weights['backbone.stem.0.weight'])
+    else:
+        family = 'swin'
+        width = len(weights['backbone.patch_embed.projection.weight'])
+        table = weights['backbone.stages.0.blocks.0.attn.w_msa.relative_position_bias_table']
+        window = (math.isqrt(len(table)) + 1) // 2  # one row for each of (2w - 1)^2 offsets
+    blocks = len({m[0] for name in weights if (m := re.match(r'backbone.*\.blocks\.\d+', name))})
+    classes = len(weights['decode_head.conv_seg.weight'])
+    size, data = SIZES[family].get((width, blocks)), DATA.get(classes)
+    path = CONFIGS / f'ddp_{family}-{size}_{data}.py'
+    if not path.exists() or Config.fromfile(path).model.backbone.get('window_size') != window:
+        raise ValueError(
+            f'no released experiment has {classes} classes and a {family} backbone {width} wide '
+            f'with {blocks} blocks{f" and windows of {window}" if window else ""}: '
+            f'name the config of this model with --config'
+        )
+    return path
+
+
+def convert_file(src: str, dst: Path, config_path: str | None = None) -> str:
+    """Convert one checkpoint, checking it against the model before anything is written.
+
+    Args:
+        src: Checkpoint of the authors, a file or a URL.
+        dst: File to write.
+        config_path: Config of the model, where it is not a released one.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ValueError: The weights are not those of the model, or of no released one.
+    """
+    weights = convert(load_checkpoint_file(src)['state_dict'])
+    if 'decode_head.label_encoder.embedding_table.weight' not in weights:
+        raise ValueError(
+            f'{src} is not a DDP segmentation checkpoint, it has no embedding_table.weight but '
+            f'{", ".join(list(weights)[:3])}, ...'
+        )
+    config = Config.fromfile(config_path or released_config(weights))
+    init_default_scope(config.default_scope)
+    load_exactly(MODELS.build(config.model), weights, source=src)
+
+    dataset = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
+    meta = dict(
+        mmdiffseg_version=mmdiffseg.__version__,
+        source=src,
+        cfg=config.pretty_text,
+        dataset_meta=dict(classes=dataset['classes'], palette=dataset['palette']),
+        label_encoder=config.model.decode_head.label_encoder.to_dict(),
+    )
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=weights, meta=meta), dst)
+    return f'{len(weights)} tensors of {Path(config.filename).stem} written to {dst}'
+
+
+def main() -> None:
+    """Read the command line; what is wrong with the input ends it in one sentence."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('src', help='checkpoint of the authors, a file or a URL')
+    parser.add_argument('dst', type=Path, help='file to write; must not exist')
+    parser.add_argument('--config', help='config of the model, where it is not a released one')
+    args = parser.parse_args()
+    if args.dst.exists():
+        parser.error(f'{args.dst} exists and is not overwritten: choose another name')
+    try:
+        print(convert_file(args.src, args.dst, args.config))
+    except (OSError, ValueError) as error:
+        parser.exit(1, f'{error}\n')
+
+
+if __name__ == '__main__':
+    main()
