@@ -1,12 +1,14 @@
 """Hooks for mmengine's runner; importing this package registers all of them."""
 
 from mmdiffseg.engine.hooks.checkpoint_match_hook import CheckpointMatchHook
+from mmdiffseg.engine.hooks.diffusion_visualization_hook import DiffusionVisualizationHook
 from mmdiffseg.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
 from mmdiffseg.engine.hooks.seed_each_iteration_hook import SeedEachIterationHook
 from mmdiffseg.engine.hooks.self_aligned_hook import SelfAlignedHook
 
 __all__ = [
     'CheckpointMatchHook',
+    'DiffusionVisualizationHook',
     'NonFiniteLossHook',
     'SeedEachIterationHook',
     'SelfAlignedHook',

@@ -1,0 +1,161 @@
+"""Pictures of what a diffusion model does, during validation and testing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmengine.fileio import get
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
+from mmdiffseg.registry import HOOKS
+from mmdiffseg.visualization import error_map, heat_overlay, label_overlay, panel, write_film
+
+
+@HOOKS.register_module()
+class DiffusionVisualizationHook(Hook):
+    """Draws a panel per image: ground truth, predictions after several steps, uncertainty, errors.
+
+    Takes the place of mmseg's ``SegVisualizationHook``. Step counts, uncertainty and films need a
+    :class:`DiffusionEncoderDecoder`; of any other model the plain prediction is drawn.
+
+    Args:
+        steps: Step counts to set side by side.
+        interval: In validation, the first image of every so many batches is drawn; in testing,
+            every image.
+        out_dir: Folder for the pictures; None sends them to the runner's visualizer, and with it
+            to TensorBoard and the like (those of the main process only).
+        film: In testing, also write a denoising film to ``out_dir``.
+        show: Show the panels in a window.
+        wait_time: Seconds a window stays.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: Sequence[int] = (1, 3, 10),
+        interval: int = 50,
+        out_dir: str | None = None,
+        film: bool = False,
+        show: bool = False,
+        wait_time: float = 0.0,
+    ) -> None:
+        if film and out_dir is None:
+            raise ValueError('film=True needs an out_dir to write to')
+        self.steps = steps
+        self.interval = interval
+        self.out_dir = Path(out_dir) if out_dir else None
+        self.film = film
+        self.show = show
+        self.wait_time = wait_time
+
+    def before_run(self, runner: Runner) -> None:
+        """Create the folder."""
+        if self.out_dir:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict,
+        outputs: Sequence[SegDataSample],
+    ) -> None:
+        """Draw the first image of every ``interval``-th batch."""
+        if self.every_n_inner_iters(batch_idx, self.interval):
+            first = {key: values[:1] for key, values in data_batch.items()}
+            for name, pages in self._draw(runner, first, outputs[:1]):
+                self._publish(runner, f'val_{name}', pages[:1], runner.iter)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict,
+        outputs: Sequence[SegDataSample],
+    ) -> None:
+        """Draw every image."""
+        for name, pages in self._draw(runner, data_batch, outputs):
+            self._publish(runner, name, pages, batch_idx)
+
+    def _publish(self, runner: Runner, name: str, pages: list[NDArray], step: int) -> None:
+        """Write or send the panel ``pages[0]`` and the film made of the others."""
+        if self.show:
+            runner.visualizer.show(pages[0], win_name=name, wait_time=self.wait_time)
+        if self.out_dir is None:
+            runner.visualizer.add_image(name, pages[0], step)
+            return
+        Image.fromarray(pages[0]).save(self.out_dir / f'{name}.png')
+        if pages[1:]:
+            write_film(self.out_dir / f'{name}.gif', pages[1:])
+
+    def _draw(self, runner: Runner, data_batch: dict, outputs: Sequence[SegDataSample]):
+        """Yield the name of each image with its panel, followed by the frames of its film."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        chains, frames = {}, []
+        if isinstance(model, DiffusionEncoderDecoder):
+            data = model.data_preprocessor(data_batch, False)
+            inputs, samples = data['inputs'], data['data_samples']
+            chains = model.predict_steps(inputs, samples, self.steps)
+            if self.film:
+                frames = model.predict_trajectory(inputs, samples, max(self.steps))
+        meta = runner.visualizer.dataset_meta
+        for index, sample in enumerate(outputs):
+            image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
+            labels = {'prediction': sample.pred_sem_seg}
+            if chains:
+                labels = {
+                    f'{count} step{"s" if count > 1 else ""}': chain[index].pred_sem_seg
+                    for count, chain in chains.items()
+                }
+            pages = [draw_panel(image, sample, labels, meta)]
+            for step, frame in enumerate(frames, start=1):
+                labels = {f'step {step} of {len(frames)}': frame[index].pred_sem_seg}
+                pages.append(draw_panel(image, SegDataSample(), labels, meta))
+            yield Path(sample.img_path).stem, pages
+
+
+def draw_panel(
+    image: NDArray, sample: SegDataSample, predictions: dict[str, PixelData], meta: dict
+) -> NDArray:
+    """One page about one image.
+
+    Args:
+        image: The image (H, W, 3), uint8 RGB.
+        sample: What is known of it: any of ``gt_sem_seg``, ``uncertainty`` and ``pred_sem_seg``
+            (whose errors are shown).
+        predictions: Label map to show under each caption.
+        meta: ``classes`` and ``palette`` of the data.
+
+    Returns:
+        The page, uint8 RGB.
+    """
+    labels = {caption: _array(prediction) for caption, prediction in predictions.items()}
+    target = _array(sample.gt_sem_seg) if 'gt_sem_seg' in sample else None
+    if target is not None:
+        labels = {'ground truth': target, **labels}
+    pictures = {'image': image}
+    for caption, map_ in labels.items():
+        pictures[caption] = label_overlay(image, map_, meta['palette'])
+    if 'uncertainty' in sample:
+        pictures['uncertainty'] = heat_overlay(image, _array(sample.uncertainty))
+    if target is not None:
+        pictures['errors'] = error_map(image, _array(sample.pred_sem_seg), target)
+    present = np.unique(np.concatenate([map_.ravel() for map_ in labels.values()]))
+    legend = {
+        name: colour
+        for index, (name, colour) in enumerate(zip(meta['classes'], meta['palette'], strict=True))
+        if index in present
+    }
+    return panel(pictures, columns=4, legend=legend)
+
+
+def _array(map_: PixelData) -> NDArray:
+    return map_.data[0].cpu().numpy()

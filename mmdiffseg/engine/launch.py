@@ -1,0 +1,112 @@
+"""What the tools do to a config before a runner is built from it."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import MODELS
+
+
+def datasets_of(cfg: Config, *splits: str) -> Iterator[ConfigDict]:
+    """The innermost dataset configs of some splits, inside any wrappers.
+
+    Args:
+        cfg: The config.
+        splits: Any of ``train``, ``val`` and ``test``; splits the config lacks are passed over.
+    """
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        if loader is not None:
+            yield from _innermost(loader.dataset)
+
+
+def _innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
+    wrapped = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
+    if not wrapped:
+        yield dataset
+        return
+    for inner in wrapped:
+        yield from _innermost(inner)
+
+
+def set_data_root(cfg: Config, root: str) -> None:
+    """Point every dataset at ``root``, a folder laid out as the config expects."""
+    for dataset in datasets_of(cfg, 'train', 'val', 'test'):
+        dataset.data_root = root
+
+
+def check_data_roots(cfg: Config, *splits: str) -> None:
+    """Look for the data before anything heavy is built.
+
+    Raises:
+        FileNotFoundError: If a dataset of one of the splits has a ``data_root`` that is not there.
+    """
+    for dataset in datasets_of(cfg, *splits):
+        root = dataset.get('data_root')
+        if root and '://' not in root and not Path(root).is_dir():
+            raise FileNotFoundError(
+                f'data_root {root!r} of {dataset.type} is not a folder: prepare the data there or '
+                'pass --data-root'
+            )
+
+
+def set_head_option(cfg: Config, name: str, value: int) -> None:
+    """Set an argument that only a diffusion head has, e.g. ``timesteps``.
+
+    Raises:
+        ValueError: If the decode head does not take it.
+    """
+    if not takes(cfg.model.decode_head, name):
+        raise ValueError(
+            f'--{name} sets the {name} of a diffusion head; {cfg.model.decode_head.type} has none'
+        )
+    cfg.model.decode_head[name] = value
+
+
+def takes(component: ConfigDict, argument: str) -> bool:
+    """Whether the class a model component is built from has a constructor argument."""
+    with MODELS.switch_scope_and_registry('mmseg') as registry:
+        return argument in inspect.signature(registry.get(component.type)).parameters
+
+
+def show_diffusion(cfg: Config) -> None:
+    """Let a diffusion head inside a plain ``EncoderDecoder`` report uncertainty and steps."""
+    plain = cfg.model.type.removeprefix('mmseg.') == 'EncoderDecoder'
+    if plain and takes(cfg.model.decode_head, 'timesteps'):
+        cfg.model.type = 'mmdiffseg.DiffusionEncoderDecoder'
+
+
+def seed_augmentation(cfg: Config) -> None:
+    """Make the training augmentation a function of the seed, so that a resumed run repeats it.
+
+    A plain ``InfiniteSampler`` gives way to its twin that sends seeds along; other samplers and
+    settings stay as they are.
+    """
+    loader = cfg.train_dataloader
+    if loader.sampler.type == 'InfiniteSampler':
+        loader.sampler.type = 'mmdiffseg.SeededInfiniteSampler'
+        loader.dataset = dict(type='mmdiffseg.SeededDataset', dataset=loader.dataset)
+
+
+def allow_cpu_processes(cfg: Config) -> None:
+    """Let several processes of a launcher share a machine without a GPU.
+
+    mmengine's launcher and model wrapper take one GPU per process for granted. Without any, the
+    processes are joined here, by gloo unless the config names a backend other than nccl.
+    """
+    if cfg.launcher != 'pytorch' or get_device() != 'cpu':
+        return
+    backend = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('backend', 'nccl')
+    torch.distributed.init_process_group('gloo' if backend == 'nccl' else backend)
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )
