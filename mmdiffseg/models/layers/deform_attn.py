@@ -190,7 +190,7 @@ def set_deform_attn_impl(name: str) -> str:
         name: ``embedding_bag`` or ``grid_sample`` (plain torch, anywhere), ``compiled`` (mmcv's
             CUDA operator), or ``auto``: on a GPU the operator if mmcv has it, else
             ``grid_sample``, since ``embedding_bag`` has not been measured there; on a CPU
-            ``embedding_bag``.
+            ``embedding_bag``, except for training heads of fewer than 16 channels.
 
     Returns:
         The previous choice.
@@ -218,10 +218,12 @@ _choice = 'auto'
 set_deform_attn_impl(os.environ.get('MMDIFFSEG_DEFORM_ATTN', 'auto'))
 
 
-def _auto(device: torch.device) -> str:
-    if device.type == 'cpu':
-        return 'embedding_bag'
-    return 'compiled' if device.type == 'cuda' and _has_cuda_op() else 'grid_sample'
+def _auto(value: Tensor) -> str:
+    if value.is_cuda:
+        return 'compiled' if _has_cuda_op() else 'grid_sample'
+    # The gradients of a bag cost the same for any width, too much for narrow heads.
+    narrow = torch.is_grad_enabled() and value.shape[-1] < 16
+    return 'embedding_bag' if value.device.type == 'cpu' and not narrow else 'grid_sample'
 
 
 def multi_scale_deformable_attn(
@@ -238,7 +240,7 @@ def multi_scale_deformable_attn(
     Returns:
         (B, N, H * D), in the dtype of ``value``.
     """
-    name = _auto(value.device) if _choice == 'auto' else _choice
+    name = _auto(value) if _choice == 'auto' else _choice
     dtype = torch.promote_types(value.dtype, torch.float32)
     output = _IMPLEMENTATIONS[name](
         value.to(dtype), spatial_shapes, locations.to(dtype), weights.to(dtype)

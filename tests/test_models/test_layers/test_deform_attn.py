@@ -223,6 +223,15 @@ def test_the_switch_chooses(monkeypatch, name):
     assert set_deform_attn_impl('auto') == name
 
 
+@pytest.mark.parametrize(
+    'head_dim, grad, expected',
+    [(16, True, 'embedding_bag'), (8, True, 'grid_sample'), (8, False, 'embedding_bag')],
+)
+def test_auto_on_a_cpu(head_dim, grad, expected):
+    with torch.set_grad_enabled(grad):
+        assert deform_attn._auto(torch.zeros(1, 1, 1, head_dim)) == expected
+
+
 def test_the_environment_chooses(monkeypatch):
     def choice():
         spec = importlib.util.spec_from_file_location('second_copy', deform_attn.__file__)
