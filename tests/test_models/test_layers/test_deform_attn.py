@@ -119,9 +119,9 @@ def test_parts_without_gradients_equal_the_whole(monkeypatch, pixels_at_once):
 def test_a_broken_location_stays_with_its_query(bad):
     shapes = [(5, 7)]
     value, locations, weights = random_inputs(shapes, dtype=torch.float32)
-    expected = multi_scale_deformable_attn(value, shapes, locations, weights)
+    expected = deform_attn_embedding_bag(value, shapes, locations, weights)
     locations[0, 3, 1, 0, 2] = bad
-    output = multi_scale_deformable_attn(value, shapes, locations, weights)
+    output = deform_attn_embedding_bag(value, shapes, locations, weights)
     changed = torch.zeros_like(output, dtype=torch.bool)
     changed[0, 3, 5:10] = True  # the channels of head 1
     torch.testing.assert_close(output[~changed], expected[~changed], rtol=0, atol=0)
@@ -148,9 +148,11 @@ def random_tokens(dtype=torch.float32):
     return query, value, torch.rand(2, 9, 3, 2, generator=generator)
 
 
-def test_module_equals_the_one_of_mmcv(attention):
+@pytest.mark.parametrize('name', ['embedding_bag', 'grid_sample'])
+def test_module_equals_the_one_of_mmcv(attention, name):
     from mmcv.ops import MultiScaleDeformableAttention as MMCVAttention
 
+    set_deform_attn_impl(name)
     theirs = MMCVAttention(32, num_heads=4, num_levels=3, num_points=2, batch_first=True)
     theirs.load_state_dict(attention.state_dict(), strict=True)
     query, value, references = random_tokens()
