@@ -3,20 +3,12 @@
 import timm
 from mmengine.model import BaseModule
 from timm.layers import LayerNorm2d
+from timm.models.convnext import checkpoint_filter_fn
 from torch import Tensor
 
 from mmdiffseg.models.backbones.timm_weights import load_timm_weights
 from mmdiffseg.models.loading import load_exactly
 from mmdiffseg.registry import MODELS
-
-
-def convnext_from_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep what a backbone uses of a timm ConvNeXt: the classifier's norm becomes the last one."""
-    return {
-        name.replace('head.norm.', 'norm3.'): value
-        for name, value in weights.items()
-        if not name.startswith('head.') or name.startswith('head.norm.')
-    }
 
 
 @MODELS.register_module()
@@ -31,7 +23,7 @@ class ConvNeXt(BaseModule):
         layer_scale_init_value: Start of the per-channel scale of each block's residual branch.
             Dense prediction is trained from 1.0, ImageNet classification from 1e-6.
         pretrained: timm name with tag, such as ``convnext_tiny.fb_in1k``, path of a file with the
-            same content, or None for random weights.
+            same content or of the original release, or None for random weights.
     """
 
     def __init__(
@@ -60,10 +52,19 @@ class ConvNeXt(BaseModule):
             self.add_module(f'norm{i}', LayerNorm2d(info['num_chs'], eps=1e-6))
 
     def init_weights(self) -> None:
-        """Load the pretrained weights, if any; timm has drawn random ones already."""
-        if self.pretrained is not None:
-            weights = convnext_from_timm(load_timm_weights(self.pretrained))
-            load_exactly(self, weights, source=self.pretrained, fresh=r'norm[012]\.')
+        """Load the pretrained weights, if any; timm has drawn random ones already.
+
+        The norm before the classifier becomes that of the last output, the others start fresh.
+        """
+        if self.pretrained is None:
+            return
+        weights = checkpoint_filter_fn(load_timm_weights(self.pretrained), self)
+        weights = {
+            name.replace('head.norm.', 'norm3.'): value
+            for name, value in weights.items()
+            if not name.startswith('head.') or name.startswith('head.norm.')
+        }
+        load_exactly(self, weights, source=self.pretrained, fresh=r'norm[012]\.')
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images (B, 3, H, W) into four maps (B, dims[i], H / 2^(i+2), W / 2^(i+2))."""

@@ -81,7 +81,7 @@ class SwinTransformer(MMSegSwinTransformer):
 
     Args:
         pretrained: timm name such as ``swin_tiny_patch4_window7_224.ms_in1k``, path of a file with
-            the same content, or None for random weights.
+            the same content or of the original release, or None for random weights.
         window_size: Height and width of the attention windows.
         **kwargs: The other arguments of ``mmseg.models.SwinTransformer``.
     """

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import timm
 import torch
@@ -39,6 +41,30 @@ def test_features_equal_timm(tmp_path):
         raw = F.layer_norm(raw.movedim(1, -1), raw.shape[1:2], eps=1e-6).movedim(-1, 1)
         torch.testing.assert_close(feature, raw, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(outputs[3], reference.head.norm(expected[3]), atol=1e-5, rtol=1e-5)
+
+
+def test_original_release_has_other_names(tmp_path):
+    reference = timm.create_model('convnext_tiny', num_classes=5, **SMALL)
+    names = [
+        ('stem.', 'downsample_layers.0.'),
+        (r'stages\.(\d)\.downsample\.', r'downsample_layers.\1.'),
+        (r'\.blocks\.', '.'),
+        ('conv_dw', 'dwconv'),
+        (r'mlp\.fc', 'pwconv'),
+        (r'head\.norm', 'norm'),
+        (r'head\.fc', 'head'),
+    ]
+    original = {}
+    for name, value in reference.state_dict().items():
+        for timm_name, original_name in names:
+            name = re.sub(timm_name, original_name, name)
+        original[name] = value
+    torch.save(dict(model=original), tmp_path / 'model.pth')
+    ours = ConvNeXt(pretrained=str(tmp_path / 'model.pth'), **SMALL)
+    ours.init_weights()
+    shared = ours.state_dict().keys() & reference.state_dict().keys()
+    assert len(shared) == len(reference.state_dict()) - 4  # but for the classifier and its norm
+    assert all(torch.equal(ours.state_dict()[k], reference.state_dict()[k]) for k in shared)
 
 
 def test_other_width_is_refused(tmp_path):
