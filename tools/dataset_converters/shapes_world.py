@@ -42,8 +42,8 @@ def _ellipse(x: np.ndarray, y: np.ndarray, long: float, short: float) -> np.ndar
 def _star(x: np.ndarray, y: np.ndarray, points: int, tip: float, notch: float) -> np.ndarray:
     """Star with `points` tips; notches at `tip * cos(pi / points)` make it a regular polygon."""
     half = np.pi / points
-    # By symmetry one edge is enough: it runs from the tip at angle 0 to the notch at angle `half`.
-    angle = np.abs((np.arctan2(y, x) + half) % (2 * half) - half)
+    # By symmetry one edge is enough: it runs from the tip, straight up, to the notch.
+    angle = np.abs((np.arctan2(x, -y) + half) % (2 * half) - half)
     radius = np.hypot(x, y)
     edge_x, edge_y = notch * np.cos(half) - tip, notch * np.sin(half)
     to_tip_x, to_tip_y = radius * np.cos(angle) - tip, radius * np.sin(angle)
@@ -68,9 +68,9 @@ def _ring(x: np.ndarray, y: np.ndarray, outer: float, inner: float) -> np.ndarra
 # The order is that of the class ids, which start at 1: 0 is the background.
 OUTLINES = dict(
     circle=lambda x, y: _circle(x, y, 0.9),
-    ellipse=lambda x, y: _ellipse(x, y, 1.1, 0.75),
+    ellipse=lambda x, y: _ellipse(x, y, 1.15, 0.7),
     triangle=lambda x, y: _polygon(x, y, 3, 1.25),
-    square=lambda x, y: _polygon(x, y, 4, 1.15),
+    square=lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.82,
     hexagon=lambda x, y: _polygon(x, y, 6, 1.0),
     star=lambda x, y: _star(x, y, 5, 1.25, 0.6),
     cross=lambda x, y: _cross(x, y, 1.0, 0.36),
@@ -156,10 +156,10 @@ def sample_scene(
 ) -> Scene:
     """Draw a scene of `min_shapes` to `max_shapes` shapes.
 
-    In a crowded picture fewer shapes may fit: each is kept visible by 40% at least.
+    In a crowded picture fewer shapes may fit: each is kept visible by 60% at least.
     """
     short = min(height, width)
-    wall = _sample_surface(rng, short, saturation=rng.uniform(0.15, 0.9))
+    wall = _sample_surface(rng, short, saturation=rng.uniform(0.1, 0.6))
     count = rng.integers(min_shapes, max_shapes + 1)
     depths = rng.choice(np.arange(NEAREST, FARTHEST, DEPTH_STEP), size=count, replace=False)
     covered = np.zeros((height, width), bool)
@@ -169,7 +169,7 @@ def sample_scene(
             shape = _sample_shape(rng, height, width, depth, wall)
             window = shape.window(height, width)
             inside = shape.distance(window) < 0
-            if (inside & ~covered[window]).sum() >= 0.4 * inside.sum() > 0:
+            if (inside & ~covered[window]).sum() >= 0.6 * inside.sum() > 0:
                 covered[window] |= inside
                 shapes.append(shape)
                 break
@@ -188,16 +188,16 @@ def _sample_shape(
     rng: np.random.Generator, height: int, width: int, depth: int, wall: Surface
 ) -> Shape:
     short = min(height, width)
-    # A fifth of the shapes wear the wall's colours: only outline, light and shadow show them.
-    hidden = rng.random() < 0.2
+    # An eighth of the shapes wear the wall's colours: only outline, light and shadow show them.
+    hidden = rng.random() < 0.125
     surface = _sample_surface(rng, short, saturation=1.0, like=wall if hidden else None)
     return Shape(
         name=str(rng.choice(list(OUTLINES))),
-        x=rng.uniform(0, width),
-        y=rng.uniform(0, height),
-        radius=short * rng.uniform(0.12, 0.21) * (2500 / depth) ** 0.7,
-        angle=rng.uniform(0, 2 * np.pi),
-        squash=rng.uniform(0.85, 1.0),
+        x=rng.uniform(0.08, 0.92) * width,
+        y=rng.uniform(0.08, 0.92) * height,
+        radius=short * rng.uniform(0.13, 0.2) * (2500 / depth) ** 0.5,
+        angle=rng.uniform(-0.4, 0.4),
+        squash=rng.uniform(0.93, 1.0),
         depth=depth,
         surface=surface,
     )
@@ -246,8 +246,8 @@ def paint(scene: Scene, rng: np.random.Generator) -> Painting:
 
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     image *= (1 + 0.15 * (scene.light[0] * x + scene.light[1] * y))[..., None]
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.9) * max(short / 128, 0.5))
-    image += rng.uniform(0.01, 0.05) * rng.standard_normal(image.shape, np.float32)
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.6) * max(short / 128, 0.5))
+    image += rng.uniform(0.005, 0.03) * rng.standard_normal(image.shape, np.float32)
     return Painting(
         image=(255 * image).clip(0, 255).round().astype(np.uint8),
         instances=instances,
