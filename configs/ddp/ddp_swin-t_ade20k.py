@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/schedules/ddp_160k.py',
 ]
 model = dict(
-    data_preprocessor=dict(size=(512, 512)),
+    data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=150, accumulation='prob'),
     auxiliary_head=dict(num_classes=150),
 )

@@ -20,6 +20,7 @@ model = dict(
     decode_head=dict(
         in_channels=64,
         channels=64,
+        label_encoder=dict(channels=64),
         denoiser=dict(num_layers=3, num_heads=4),
     ),
     auxiliary_head=dict(in_channels=64, channels=64, norm_cfg=batch_norm),
