@@ -10,7 +10,9 @@ pytestmark = pytest.mark.skipif(shutil.which('make') is None, reason='needs make
 
 
 def make(*args):
-    environment = {k: v for k, v in os.environ.items() if k not in ('VENV', 'MAKEFLAGS')}
+    # the tests may themselves run under make, which hands its options down
+    inherited = ('VENV', 'MAKEFLAGS', 'MAKELEVEL', 'MFLAGS')
+    environment = {k: v for k, v in os.environ.items() if k not in inherited}
     return subprocess.run(
         ['make', *args], cwd=ROOT, capture_output=True, text=True, env=environment
     )
