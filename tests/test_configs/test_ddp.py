@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
@@ -146,3 +147,14 @@ def test_first_release_does_not_decay_norms_of_heads(meta_allocation):
     changed = {name: values for name, values in groups.items() if values != later[name]}
     norms = {name for name in groups if name.startswith('decode_head') and '.norms.' in name}
     assert changed == dict.fromkeys(norms, [6e-5, 0.0])
+
+
+def test_metafile_names_existing_configs():
+    metafile = yaml.safe_load((CONFIGS / 'metafile.yml').read_text())
+    models = {model['Name']: model for model in metafile['Models']}
+    for name, model in models.items():
+        assert (ROOT / model['Config']).stem == name
+        assert model['Metadata']['Parameters'] == RELEASED[name]['params']['total']
+    # the authors give no result for Swin-L on Cityscapes
+    assert models.keys() == RELEASED.keys() - {'ddp_swin-l_cityscapes'}
+    assert (ROOT / metafile['Collections'][0]['Code']['URL']).exists()
