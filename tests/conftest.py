@@ -1,0 +1,28 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='session')
+def make_shapes():
+    """Run the generator of Shapes with some options; returns the finished process."""
+
+    def run(out, *options):
+        tool = REPO / 'tools/dataset_converters/shapes.py'
+        command = [sys.executable, tool, '--out', out, *options]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def shapes_root(make_shapes, tmp_path_factory):
+    """A tiny Shapes data set: 6 training and 3 validation pictures of 64x64. Read only."""
+    root = tmp_path_factory.mktemp('data') / 'shapes'
+    done = make_shapes(root, '--train', 6, '--val', 3, '--size', 64, 64)
+    assert done.returncode == 0, done.stderr
+    return root
