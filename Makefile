@@ -1,13 +1,22 @@
 # `make demo` and `make test` set up all they need on a machine with nothing but Python and make.
 #   VENV=path     the environment to make or to use; a torch that is already in it is kept
 #   PYTHON=path   the Python that makes the environment
+#   LINE=onedl    or openmmlab (upstream), each in an environment of its own
 
 VENV ?= .venv
 PYTHON ?= python3
+LINE ?= onedl
 
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.mmdiffseg-installed
-TARGET := -e .[onedl,tests]
+STAMP := $(VENV)/.mmdiffseg-$(LINE)
+TARGET := -e .[$(LINE),tests]
+
+# To build upstream mmcv takes an older setuptools. pip before 25.3 knows the last name only.
+ifeq ($(LINE),openmmlab)
+export UV_BUILD_CONSTRAINT := requirements/build.txt
+export PIP_BUILD_CONSTRAINT := requirements/build.txt
+export PIP_CONSTRAINT := requirements/build.txt
+endif
 
 .PHONY: install demo test test-recipe lint
 

@@ -5,6 +5,7 @@ mmcv 2.1, mmseg 1.2). Neither can be a hard requirement because they overwrite e
 bounds are left to them. Does nothing where one line is complete.
 """
 
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -25,6 +26,8 @@ HOW_TO_INSTALL = (
 def check_openmmlab() -> None:
     """Check that mmengine, mmcv and mmseg are there and recent enough, without importing them.
 
+    Warns where two distributions of the same module are installed.
+
     Raises:
         ImportError: One is missing or too old; the sentence names both extras.
     """
@@ -32,13 +35,19 @@ def check_openmmlab() -> None:
     if missing:
         raise ImportError(f'mmdiffseg needs {", ".join(missing)}: {HOW_TO_INSTALL}.')
     for oldest in REQUIRED.values():
-        for name, bound in oldest.items():
-            installed = _version(name)
-            if installed is not None and Version(installed) < Version(bound):
+        installed = {name: number for name in oldest if (number := _version(name)) is not None}
+        for name, number in installed.items():
+            if Version(number) < Version(oldest[name]):
                 raise ImportError(
-                    f'mmdiffseg needs {name}>={bound} and {installed} is installed: '
+                    f'mmdiffseg needs {name}>={oldest[name]} and {number} is installed: '
                     f'{HOW_TO_INSTALL}.'
                 )
+        if len(installed) > 1:
+            warnings.warn(
+                f'{" and ".join(installed)} are both installed and have overwritten each other: '
+                f'uninstall both, then {HOW_TO_INSTALL}.',
+                stacklevel=2,
+            )
 
 
 def is_onedl() -> bool:

@@ -24,6 +24,12 @@ def test_too_old_is_said_with_both_versions(monkeypatch):
         openmmlab.check_openmmlab()
 
 
+def test_two_lines_at_once_are_warned_of(monkeypatch):
+    versions_of(monkeypatch, mmengine='0.10.7', onedl_mmengine='0.10.12')
+    with pytest.warns(UserWarning, match='onedl-mmengine and mmengine are both installed'):
+        openmmlab.check_openmmlab()
+
+
 @pytest.mark.parametrize(
     'installed',
     [

@@ -42,7 +42,7 @@ def test_every_target_sets_up_first(target, command, tmp_path):
 
 def test_a_finished_environment_is_used_as_it_is(tmp_path):
     script(tmp_path / 'bin' / 'python', 'exit 1')
-    (tmp_path / '.mmdiffseg-installed').touch()
+    (tmp_path / '.mmdiffseg-onedl').touch()
     done = make('-n', 'test', f'VENV={tmp_path}')
     assert done.stdout.strip() == f'OMP_NUM_THREADS=1 {tmp_path}/bin/python -m pytest'
 
@@ -67,6 +67,14 @@ def test_a_torch_that_is_there_is_kept_with_uv_and_without(tmp_path, uv, install
     last = (folder / 'log').read_text().splitlines()[-1]
     assert last.startswith(installer)
     assert last.endswith(f'-c {folder}/constraints.txt -e .[onedl,tests]')
+
+
+@pytest.mark.parametrize('line', ['onedl', 'openmmlab'])
+def test_each_line_has_its_extra_and_its_own_mark(tmp_path, line):
+    folder = fake_environment(tmp_path, uv=True)
+    assert make('install', f'VENV={folder}', f'LINE={line}').returncode == 0
+    assert (folder / f'.mmdiffseg-{line}').exists()
+    assert (folder / 'log').read_text().strip().endswith(f'-e .[{line},tests]')
 
 
 @pytest.mark.parametrize(
