@@ -1,6 +1,7 @@
 """The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
 
 from mmdiffseg.diffusion.corruption import corrupt, prediction_target, to_x0
+from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
     ClassEmbeddingEncoder,
@@ -24,11 +25,14 @@ __all__ = [
     'AnalogBitsEncoder',
     'ChangeCount',
     'ClassEmbeddingEncoder',
+    'CosineBetas',
     'CosineLogSNR',
     'DDIMSampler',
     'DDPMSampler',
+    'DiscreteSchedule',
     'GenerationSpread',
     'LabelEncoder',
+    'LinearBetas',
     'LinearLogSNR',
     'OneHotEncoder',
     'Prediction',
@@ -40,5 +44,6 @@ __all__ = [
     'prediction_target',
     'randn',
     'sample_generator',
+    'space_timesteps',
     'to_x0',
 ]

@@ -111,6 +111,9 @@ class DiscreteSchedule:
         timestep_map: Original times of the kept chain (N,), which the network has to be given.
     """
 
+    #: where every chain ends
+    clean_time = -1
+
     def __init__(self, betas: Tensor, *, respacing: int | str | None = None) -> None:
         if not ((betas > 0) & (betas < 1)).all():
             raise ValueError(f'betas must lie in (0, 1), got {betas.min()} .. {betas.max()}')

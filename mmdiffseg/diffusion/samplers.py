@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmdiffseg.diffusion.discrete import DiscreteSchedule
 from mmdiffseg.diffusion.randomness import Generators, randn
 from mmdiffseg.diffusion.schedules import ContinuousSchedule
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
@@ -114,17 +115,18 @@ class Sampler:
 
     Args:
         schedule: The noise schedule the network was trained with, or its config.
-        spacing: Where the evaluation times lie, see :meth:`ContinuousSchedule.time_pairs`.
-        time_difference: Extra intervals each step jumps ahead.
+        spacing: Where the evaluation times lie, see ``time_pairs`` of the schedule.
+        time_difference: Extra intervals each step jumps ahead; this and the next two for
+            continuous schedules only, see :meth:`ContinuousSchedule.time_pairs`.
         t_min: Cleanest time of the chain.
         t_max: Noisiest time of the chain.
     """
 
-    schedule: ContinuousSchedule | dict
+    schedule: ContinuousSchedule | DiscreteSchedule | dict
     spacing: str = 'trailing'
-    time_difference: float = 0.0
-    t_min: float = 0.0
-    t_max: float = 1.0
+    time_difference: float | None = None
+    t_min: float | None = None
+    t_max: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
@@ -132,16 +134,13 @@ class Sampler:
 
     def time_pairs(self, steps: int) -> list[tuple[float, float]]:
         """The (t_now, t_next) of every step of a chain of ``steps``."""
-        return self.schedule.time_pairs(
-            steps,
-            spacing=self.spacing,
-            time_difference=self.time_difference,
-            t_min=self.t_min,
-            t_max=self.t_max,
-        )
+        names = ('spacing', 'time_difference', 't_min', 't_max')
+        options = {name: getattr(self, name) for name in names}
+        given = {name: value for name, value in options.items() if value is not None}
+        return self.schedule.time_pairs(steps, **given)
 
     def coefficients(self, times: list[float]) -> list[Coefficients]:
-        """Schedule values at ``times``, evaluated in float32 on the CPU as the authors do."""
+        """Schedule values at ``times``, evaluated on the CPU in the authors' precision."""
         t = torch.tensor(times)
         columns = [t, *self.schedule.alpha_sigma(t), self.schedule.log_snr(t)]
         return [Coefficients(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
@@ -226,4 +225,6 @@ class DDPMSampler(Sampler):
         """See :func:`ddpm_step`."""
         # drawn even where it is not used, as the authors do: the stream of numbers stays the same
         noise = randn(z_t.shape, generator=generator, device=z_t.device)
-        return ddpm_step(z_t, x0, now, then, noise=noise if then.t > 0 else None)
+        return ddpm_step(
+            z_t, x0, now, then, noise=noise if then.t > self.schedule.clean_time else None
+        )

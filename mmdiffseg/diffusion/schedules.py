@@ -13,6 +13,9 @@ SPACINGS = ('trailing', 'uniform', 'leading')
 class ContinuousSchedule:
     """Variance-preserving schedule given by its log signal-to-noise ratio on t in [0, 1]."""
 
+    #: where every chain ends
+    clean_time = 0.0
+
     def log_snr(self, t: Tensor) -> Tensor:
         """Log signal-to-noise ratio at times ``t``.
 

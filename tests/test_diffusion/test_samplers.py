@@ -7,6 +7,7 @@ from mmdiffseg.diffusion import (
     CosineLogSNR,
     DDIMSampler,
     DDPMSampler,
+    LinearBetas,
     Prediction,
     ddim_step,
     ddpm_step,
@@ -150,3 +151,25 @@ def test_coefficients_at_the_noisy_end_are_finite():
     (end,) = sampler.coefficients([1.0])
     assert 0 < end.alpha < 1e-4 and end.sigma == pytest.approx(1.0)
     assert math.isfinite(end.log_snr)
+
+
+@pytest.mark.parametrize('sampler', ['DDIMSampler', 'DDPMSampler'])
+def test_discrete_schedules_end_in_the_clean_map(sampler):
+    schedule = dict(type='CosineBetas', num_timesteps=50)
+    sampler = SAMPLERS.build(dict(type=sampler, schedule=schedule))
+    assert sampler.time_pairs(5)[-1] == (9, -1)
+    seen = []
+    x0 = torch.randn(1, 2, 3, 3)
+    sampler.sample(towards(x0), torch.randn(1, 2, 3, 3), 50, callback=seen.append)
+    assert [step.t for step in seen] == list(range(49, -1, -1))
+    (now, then) = sampler.coefficients([0, -1])
+    last = seen[-1].z_t
+    torch.testing.assert_close(sampler.step(last, x0, now, then, None), x0)
+
+
+def test_only_the_last_step_of_a_discrete_chain_adds_no_noise():
+    sampler = DDPMSampler(schedule=LinearBetas(num_timesteps=100))
+    zeros = torch.zeros(1, 1, 64, 64)
+    second, first, clean = sampler.coefficients([1, 0, -1])
+    assert sampler.step(zeros, zeros, second, first, None).std() > 0
+    assert sampler.step(zeros, zeros, first, clean, None).std() == 0
