@@ -1,9 +1,11 @@
-"""What the tools do to a config before a runner is built from it."""
+"""What the tools share: changes to a config before a runner is built, and mmseg's own tools."""
 
 import inspect
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
+import mmseg
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
@@ -61,7 +63,8 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     """
     if not takes(cfg.model.decode_head, name):
         raise ValueError(
-            f'--{name} sets the {name} of a diffusion head; {cfg.model.decode_head.type} has none'
+            f'{cfg.model.decode_head.type} takes no {name}; a diffusion head such as '
+            'mmdiffseg.DDPHead does'
         )
     cfg.model.decode_head[name] = value
 
@@ -110,3 +113,20 @@ def allow_cpu_processes(cfg: Config) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         ),
     )
+
+
+def run_mmseg_tool(name: str) -> None:
+    """Run a script of mmseg's ``tools`` folder with the arguments of this process.
+
+    Args:
+        name: Its path in that folder.
+
+    Raises:
+        FileNotFoundError: If mmseg was installed without its tools.
+    """
+    script = Path(mmseg.__file__).parent / '.mim/tools' / name
+    if not script.exists():
+        raise FileNotFoundError(
+            f'mmseg is installed without {script}: install it from its package, not from a copy'
+        )
+    runpy.run_path(str(script), run_name='__main__')

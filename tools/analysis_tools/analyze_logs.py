@@ -1,0 +1,69 @@
+r"""Plot losses and metrics of one training run or more.
+
+    python tools/analysis_tools/analyze_logs.py work_dirs/a/DATE/vis_data/scalars.json \
+        work_dirs/b/DATE/vis_data/scalars.json --keys loss mIoU --out curves.png
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('json_logs', nargs='+', type=Path, help='scalars.json of each run')
+    parser.add_argument('--keys', nargs='+', default=['mIoU'], help='what to plot')
+    parser.add_argument('--title')
+    parser.add_argument('--legend', nargs='+', help='one name per run and key')
+    parser.add_argument('--out', type=Path, help='picture to write, instead of a window')
+    return parser.parse_args()
+
+
+def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
+    """Steps and values of one key.
+
+    A resumed run logs some steps twice; the later value stands.
+
+    Raises:
+        ValueError: If the log never mentions the key.
+    """
+    values, known = {}, set()
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        known |= record.keys()
+        if key in record:
+            values[record['step']] = record[key]
+    if not values:
+        raise ValueError(f'{path} has no {key!r}, it has {", ".join(sorted(known))}')
+    steps = sorted(values)
+    return steps, [values[step] for step in steps]
+
+
+def main() -> None:
+    """Plot."""
+    args = parse_args()
+    curves = [(path, key) for path in args.json_logs for key in args.keys]
+    names = args.legend or [f'{path.parent.parent.name} {key}' for path, key in curves]
+    if len(names) != len(curves):
+        raise ValueError(f'--legend needs {len(curves)} names, one per run and key, got {names}')
+    figure, axes = plt.subplots(layout='constrained')
+    for (path, key), name in zip(curves, names, strict=True):
+        steps, values = read_curve(path, key)
+        axes.plot(steps, values, label=name, marker='o' if len(steps) < 50 else None)
+    axes.set(xlabel='iteration', title=args.title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    if args.out:
+        figure.savefig(args.out, dpi=150)
+        print(f'Written: {args.out}')
+    else:
+        plt.show()
+
+
+if __name__ == '__main__':
+    main()

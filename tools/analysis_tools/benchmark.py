@@ -1,0 +1,181 @@
+r"""Latency, throughput and memory of a model, per number of sampling steps.
+
+    python tools/analysis_tools/benchmark.py configs/ddp/ddp_swin-t_camvid.py \
+        --against configs/ddp/upernet_swin-t_camvid.py --steps 1 3 10 --batch-sizes 1 8
+
+All models are timed in turns in one process, and every row is also given as a multiple of the
+last one of its batch size. `--decoder` adds the cost of a single decoder pass of the first config
+beside the same pass done the authors' way. Without a checkpoint the weights are random, which
+changes no operation count.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from mmseg.structures import SegDataSample
+from prettytable import PrettyTable
+from reference_decoder import ReferenceDecoder
+from torch import nn
+
+from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
+from mmdiffseg.models.loading import load_exactly
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('checkpoint', nargs='?', help='its weights')
+    parser.add_argument('--against', nargs='+', default=[], metavar='CONFIG', help='other models')
+    parser.add_argument('--steps', type=int, nargs='+', default=[1, 3, 10])
+    parser.add_argument('--batch-sizes', type=int, nargs='+', default=[1, 8])
+    parser.add_argument('--size', type=int, nargs=2, default=[512, 512], metavar=('H', 'W'))
+    parser.add_argument('--runs', type=int, default=20, help='timed calls of each')
+    parser.add_argument('--warmup', type=int, default=5, help='calls of each before that')
+    parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16'], default='float32')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--decoder', action='store_true', help='also time one decoder pass')
+    parser.add_argument('--out', type=Path, help='write the figures there, as JSON')
+    return parser.parse_args()
+
+
+def build(config: str, checkpoint: str | None, device: torch.device) -> nn.Module:
+    """Build the model of a config for inference."""
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    if checkpoint:
+        load_exactly(model, load_checkpoint_file(checkpoint)['state_dict'], source=checkpoint)
+    return model.to(device).eval()
+
+
+def prediction(model: nn.Module, images: torch.Tensor, steps: int | None) -> Callable[[], None]:
+    """A call that predicts a batch, from normalised images to label maps."""
+    shape = tuple(images.shape[-2:])
+    metainfo = dict(ori_shape=shape, img_shape=shape, pad_shape=shape)
+
+    def predict() -> None:
+        if steps is not None:
+            model.decode_head.timesteps = steps
+        samples = [SegDataSample(metainfo=metainfo) for _ in images]
+        model(images, samples, mode='predict')
+
+    return predict
+
+
+def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Namespace):
+    """Time every model at every step count on one batch size."""
+    device = torch.device(args.device)
+    images = torch.randn(batch_size, 3, *args.size, device=device)
+    calls = {}
+    for name, model in models.items():
+        diffuses = hasattr(model.decode_head, 'timesteps')
+        for steps in args.steps if diffuses else [None]:
+            calls[name, steps] = prediction(model, images, steps)
+    seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
+    last = list(seconds.values())[-1]
+    return [
+        dict(
+            model=name,
+            steps=steps,
+            batch_size=batch_size,
+            ms=1000 * seconds[name, steps],
+            images_per_second=batch_size / seconds[name, steps],
+            peak_mib=peak_memory(call, device),
+            ratio=seconds[name, steps] / last,
+        )
+        for (name, steps), call in calls.items()
+    ]
+
+
+def decoder_costs(model: nn.Module, args: argparse.Namespace) -> dict:
+    """Take the decoder of a diffusion head apart: one pass, the same the authors' way, chains."""
+    device = torch.device(args.device)
+    head = model.decode_head
+    reference = ReferenceDecoder(head.denoiser).to(device).eval()
+    grid = [side // 4 for side in args.size]
+    feature = torch.randn(1, head.in_channels, *grid, device=device)
+    noise = torch.randn(1, head.label_encoder.channels, *grid, device=device)
+    z_t = noise.contiguous(memory_format=torch.channels_last)  # as the head keeps it
+    log_snr = torch.zeros(1, device=device)
+    context = head.denoiser.prepare(feature)
+    ours, authors = 'decoder pass', "decoder pass, the authors' way"
+    calls = {
+        ours: partial(head.denoiser, z_t, log_snr, context),
+        authors: partial(reference, feature, noise, log_snr),
+        'once per image': partial(head.denoiser.prepare, feature),
+        'chain of 1 step': partial(head.sample, feature, noise=noise, steps=1),
+        'chain of 4 steps': partial(head.sample, feature, noise=noise, steps=4),
+    }
+    seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
+    further = (seconds['chain of 4 steps'] - seconds['chain of 1 step']) / 3
+    rows = [
+        dict(
+            part=name,
+            ms=1000 * seconds[name],
+            passes=seconds[name] / seconds[ours],
+            peak_mib=peak_memory(call, device),
+        )
+        for name, call in calls.items()
+    ]
+    return dict(
+        rows=rows,
+        further_step_passes=further / seconds[ours],
+        largest_difference=(calls[ours]() - calls[authors]()).abs().max().item(),
+    )
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as text."""
+    text = PrettyTable(list(rows[0]), align='r')
+    for row in rows:
+        text.add_row(
+            ['-' if v is None else f'{v:.2f}' if isinstance(v, float) else v for v in row.values()]
+        )
+    return text.get_string()
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    torch.backends.cudnn.benchmark = True
+    models = {Path(args.config).stem: build(args.config, args.checkpoint, device)}
+    models |= {Path(config).stem: build(config, None, device) for config in args.against}
+    result = dict(
+        environment=environment(device), arguments={k: str(v) for k, v in vars(args).items()}
+    )
+    print(', '.join(f'{name} {value}' for name, value in result['environment'].items()))
+    print(f'{args.dtype}, {args.size[0]}x{args.size[1]}, median of {args.runs} runs')
+    dtype = getattr(torch, args.dtype)
+    with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        result['models'] = []
+        for batch_size in args.batch_sizes:
+            rows = model_rows(models, batch_size, args)
+            print(table(rows))
+            result['models'] += rows
+        if args.decoder:
+            costs = decoder_costs(models[Path(args.config).stem], args)
+            print(table(costs['rows']))
+            print(f'each further step: {costs["further_step_passes"]:.2f} decoder passes')
+            print(f'largest difference of the two passes: {costs["largest_difference"]:.1e}')
+            result['decoder'] = costs
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=2))
+
+
+if __name__ == '__main__':
+    main()

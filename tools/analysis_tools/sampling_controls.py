@@ -1,0 +1,53 @@
+"""Crippled samplers, to see whether a chain's steps do anything.
+
+Each control takes a sampler and returns a copy that differs in one respect only.
+"""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from mmdiffseg.diffusion.randomness import Generators, randn
+from mmdiffseg.diffusion.samplers import Callback, Coefficients, Predict, Prediction, Sampler
+
+
+def frozen_time(sampler: Sampler) -> Sampler:
+    """A copy whose network is told the chain's first time at every step."""
+    control = copy.copy(sampler)
+
+    def sample(
+        predict: Predict,
+        noise: Tensor,
+        steps: int,
+        *,
+        generator: Generators = None,
+        callback: Callback | None = None,
+    ) -> Prediction:
+        first, _ = sampler.time_pairs(steps)[0]
+
+        def predict_at_first(z_t: Tensor, t: Tensor) -> Prediction:
+            return predict(z_t, torch.full_like(t, first))
+
+        return sampler.sample(
+            predict_at_first, noise, steps, generator=generator, callback=callback
+        )
+
+    control.sample = sample
+    return control
+
+
+def fresh_noise(sampler: Sampler) -> Sampler:
+    """A copy whose steps end in new noise, as strong as what the true step leaves."""
+    control = copy.copy(sampler)
+
+    def step(
+        z_t: Tensor, x0: Tensor, now: Coefficients, then: Coefficients, generator: Generators
+    ) -> Tensor:
+        return then.sigma * randn(z_t.shape, generator=generator, device=z_t.device)
+
+    control.step = step
+    return control
+
+
+CONTROLS = {'frozen time': frozen_time, 'fresh noise': fresh_noise}
