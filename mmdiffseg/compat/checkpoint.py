@@ -5,6 +5,7 @@ weights. Upstream mmengine 0.10.7 can then resume no run of its own; onedl-mmeng
 whatever the file holds.
 """
 
+import codecs
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -22,18 +23,17 @@ def _history_method(owner: type, name: str) -> object:
     return getattr(owner, name)
 
 
-# torch 2.4 and 2.5 know a permitted global by these two attributes alone
-_history_method.__module__, _history_method.__qualname__ = 'builtins', 'getattr'
+# The names by which torch recognises it in the file: torch 2.4 goes by `__name__`
+_history_method.__module__ = 'builtins'
+_history_method.__name__ = _history_method.__qualname__ = 'getattr'
 
 
 def allow_log_history() -> None:
     """Let `torch.load(weights_only=True)` read mmengine's log history: numbers, no code."""
     rebuild_array, rebuild_scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     dtypes = [getattr(np.dtypes, name) for name in np.dtypes.__all__]
-    torch.serialization.add_safe_globals(
-        [HistoryBuffer, _history_method, np.ndarray, np.dtype, rebuild_array, rebuild_scalar]
-        + dtypes
-    )
+    numbers = [np.ndarray, np.dtype, rebuild_array, rebuild_scalar, codecs.encode, *dtypes]
+    torch.serialization.add_safe_globals([HistoryBuffer, _history_method, *numbers])
 
 
 def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False) -> dict:
