@@ -1,7 +1,8 @@
-r"""Plot losses and metrics of one training run or more.
+"""Plot losses and metrics of one training run or more.
 
-    python tools/analysis_tools/analyze_logs.py work_dirs/a/DATE/vis_data/scalars.json \
-        work_dirs/b/DATE/vis_data/scalars.json --keys loss mIoU --out curves.png
+    python tools/analysis_tools/analyze_logs.py work_dirs/a/DATE/vis_data/scalars.json --out a.png
+
+A resumed run logs some iterations twice; the later value stands.
 """
 
 import argparse
@@ -26,8 +27,6 @@ def parse_args() -> argparse.Namespace:
 
 def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
     """Steps and values of one key.
-
-    A resumed run logs some steps twice; the later value stands.
 
     Raises:
         ValueError: If the log never mentions the key.
