@@ -59,7 +59,7 @@ def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False)
     except UnpicklingError as error:
         raise ValueError(
             f'{path} is damaged or holds more than tensors and plain values, which can run code '
-            'when read: if you trust where it comes from, allow that with `trust=True`.'
+            'when read: if you trust where it comes from, allow that with `trust=True` (`--trust`).'
         ) from error
     except (RuntimeError, EOFError) as error:
         raise ValueError(f'{path} is damaged or no checkpoint of torch: {error}') from error

@@ -85,13 +85,16 @@ def released_config(weights: dict[str, Tensor]) -> Path:
     return path
 
 
-def convert_file(src: str, dst: Path, config_path: str | None = None) -> str:
+def convert_file(
+    src: str, dst: Path, config_path: str | None = None, *, trust: bool = False
+) -> str:
     """Convert one checkpoint, checking it against the model before anything is written.
 
     Args:
         src: Checkpoint of the authors, a file or a URL.
         dst: File to write.
         config_path: Config of the model, where it is not a released one.
+        trust: Read the file even if it holds more than tensors and plain values.
 
     Returns:
         What was done, in words.
@@ -99,7 +102,7 @@ def convert_file(src: str, dst: Path, config_path: str | None = None) -> str:
     Raises:
         ValueError: The weights are not those of the model, or of no released one.
     """
-    weights = convert(load_checkpoint_file(src)['state_dict'])
+    weights = convert(load_checkpoint_file(src, trust=trust)['state_dict'])
     if 'decode_head.label_encoder.embedding_table.weight' not in weights:
         raise ValueError(
             f'{src} is not a DDP segmentation checkpoint, it has no embedding_table.weight but '
@@ -128,11 +131,12 @@ def main() -> None:
     parser.add_argument('src', help='checkpoint of the authors, a file or a URL')
     parser.add_argument('dst', type=Path, help='file to write; must not exist')
     parser.add_argument('--config', help='config of the model, where it is not a released one')
+    parser.add_argument('--trust', action='store_true', help='read a file that could run code')
     args = parser.parse_args()
     if args.dst.exists():
         parser.error(f'{args.dst} exists and is not overwritten: choose another name')
     try:
-        print(convert_file(args.src, args.dst, args.config))
+        print(convert_file(args.src, args.dst, args.config, trust=args.trust))
     except (OSError, ValueError) as error:
         parser.exit(1, f'{error}\n')
 

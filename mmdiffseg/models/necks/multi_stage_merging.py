@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, xavier_init
 from torch import Tensor
 
 from mmdiffseg.registry import MODELS
@@ -22,7 +22,6 @@ class MultiStageMerging(BaseModule):
         norm_cfg: Normalisation after it.
         act_cfg: Activation after that, none by default.
         align_corners: How the levels are resized.
-        init_cfg: Initialisation.
     """
 
     def __init__(
@@ -34,9 +33,8 @@ class MultiStageMerging(BaseModule):
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
         align_corners: bool = False,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
+        super().__init__()
         self.align_corners = align_corners
         self.down = ConvModule(
             sum(in_channels),
@@ -47,6 +45,11 @@ class MultiStageMerging(BaseModule):
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Xavier-uniform; as an ``init_cfg`` it would be undone by that of the ``ConvModule``."""
+        xavier_init(self.down.conv, distribution='uniform')
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Merge levels (B, C_i, h_i, w_i) into one map (B, out_channels, h_0, w_0), in a tuple."""

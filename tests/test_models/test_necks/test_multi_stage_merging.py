@@ -17,3 +17,10 @@ def test_normalised_convolution_has_no_bias():
         in_channels=[32] * 2, out_channels=64, norm_cfg=dict(type='GN', num_groups=32)
     )
     assert set(neck.state_dict()) == {'down.conv.weight', 'down.gn.weight', 'down.gn.bias'}
+
+
+def test_convolution_is_xavier_uniform():
+    neck = MultiStageMerging(in_channels=[256] * 4, out_channels=256)
+    neck.init_weights()
+    bound = (6 / (1024 + 256)) ** 0.5
+    assert 0.99 * bound < neck.down.conv.weight.abs().max() <= bound
