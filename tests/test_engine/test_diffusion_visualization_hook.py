@@ -54,10 +54,16 @@ def batch(tmp_path):
 
 def runner(model):
     added = []
-    visualizer = SimpleNamespace(
-        dataset_meta=META, add_image=lambda name, image, step: added.append((name, step))
+    visualizer = SimpleNamespace(add_image=lambda name, image, step: added.append((name, step)))
+    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=META))
+    return SimpleNamespace(
+        model=model,
+        visualizer=visualizer,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        iter=500,
+        added=added,
     )
-    return SimpleNamespace(model=model, visualizer=visualizer, iter=500, added=added)
 
 
 def test_testing_writes_a_panel_and_a_film_of_every_image(batch, tmp_path):

@@ -1,6 +1,6 @@
 """Pictures of what a diffusion model does, during validation and testing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mmcv
@@ -71,7 +71,8 @@ class DiffusionVisualizationHook(Hook):
         """Draw the first image of every ``interval``-th batch."""
         if self.every_n_inner_iters(batch_idx, self.interval):
             first = {key: values[:1] for key, values in data_batch.items()}
-            for name, pages in self._draw(runner, first, outputs[:1]):
+            meta = runner.val_dataloader.dataset.metainfo
+            for name, pages in self._draw(runner, meta, first, outputs[:1]):
                 self._publish(runner, f'val_{name}', pages[:1], runner.iter)
 
     def after_test_iter(
@@ -82,7 +83,9 @@ class DiffusionVisualizationHook(Hook):
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw every image."""
-        for name, pages in self._draw(runner, data_batch, outputs):
+        # not the visualizer's, which only the main process has
+        meta = runner.test_dataloader.dataset.metainfo
+        for name, pages in self._draw(runner, meta, data_batch, outputs):
             self._publish(runner, name, pages, batch_idx)
 
     def _publish(self, runner: Runner, name: str, pages: list[NDArray], step: int) -> None:
@@ -96,7 +99,9 @@ class DiffusionVisualizationHook(Hook):
         if pages[1:]:
             write_film(self.out_dir / f'{name}.gif', pages[1:])
 
-    def _draw(self, runner: Runner, data_batch: dict, outputs: Sequence[SegDataSample]):
+    def _draw(
+        self, runner: Runner, meta: dict, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> Iterator[tuple[str, list[NDArray]]]:
         """Yield the name of each image with its panel, followed by the frames of its film."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         chains, frames = {}, []
@@ -106,7 +111,6 @@ class DiffusionVisualizationHook(Hook):
             chains = model.predict_steps(inputs, samples, self.steps)
             if self.film:
                 frames = model.predict_trajectory(inputs, samples, max(self.steps))
-        meta = runner.visualizer.dataset_meta
         for index, sample in enumerate(outputs):
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
             labels = {'prediction': sample.pred_sem_seg}
