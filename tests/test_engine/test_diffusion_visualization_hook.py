@@ -30,11 +30,11 @@ class Steps(DiffusionEncoderDecoder):
         return {count: [predicted() for _ in inputs] for count in steps}
 
     def predict_trajectory(self, inputs, data_samples, steps):
-        return [[predicted() for _ in inputs] for _ in range(steps)]
+        return [[predicted(1 + step % 2) for _ in inputs] for step in range(steps)]
 
 
-def predicted():
-    labels = torch.randint(2, (1, *SIZE))
+def predicted(classes=2):
+    labels = torch.randint(classes, (1, *SIZE))
     return SegDataSample(pred_sem_seg=PixelData(data=labels))
 
 

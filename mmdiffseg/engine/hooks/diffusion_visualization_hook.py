@@ -1,6 +1,6 @@
 """Pictures of what a diffusion model does, during validation and testing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import mmcv
@@ -113,17 +113,27 @@ class DiffusionVisualizationHook(Hook):
                 frames = model.predict_trajectory(inputs, samples, max(self.steps))
         for index, sample in enumerate(outputs):
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
-            labels = {'prediction': sample.pred_sem_seg}
+            predictions = {'prediction': sample.pred_sem_seg}
             if chains:
-                labels = {
+                predictions = {
                     f'{count} step{"s" if count > 1 else ""}': chain[index].pred_sem_seg
                     for count, chain in chains.items()
                 }
-            pages = [draw_panel(image, sample, labels, meta)]
-            for step, frame in enumerate(frames, start=1):
-                labels = {f'step {step} of {len(frames)}': frame[index].pred_sem_seg}
-                pages.append(draw_panel(image, SegDataSample(), labels, meta))
+            pages = [draw_panel(image, sample, predictions, meta)]
+            film = [frame[index].pred_sem_seg for frame in frames]
+            legend = colours_of(film, meta)  # of all frames, whose pages must have one size
+            for step, labels in enumerate(film, start=1):
+                picture = label_overlay(image, _array(labels), meta['palette'])
+                captions = {'image': image, f'step {step} of {len(film)}': picture}
+                pages.append(panel(captions, legend=legend))
             yield Path(sample.img_path).stem, pages
+
+
+def colours_of(maps: Iterable[PixelData], meta: dict) -> dict[str, Sequence[int]]:
+    """Names and colours of the classes that occur in some label maps."""
+    present = set().union(*(np.unique(_array(map_)).tolist() for map_ in maps))
+    entries = enumerate(zip(meta['classes'], meta['palette'], strict=True))
+    return {name: colour for index, (name, colour) in entries if index in present}
 
 
 def draw_panel(
@@ -133,33 +143,28 @@ def draw_panel(
 
     Args:
         image: The image (H, W, 3), uint8 RGB.
-        sample: What is known of it: any of ``gt_sem_seg``, ``uncertainty`` and ``pred_sem_seg``
-            (whose errors are shown).
+        sample: Its ``pred_sem_seg``, whose errors are shown if it has ``gt_sem_seg``, and maybe
+            its ``uncertainty``.
         predictions: Label map to show under each caption.
         meta: ``classes`` and ``palette`` of the data.
 
     Returns:
         The page, uint8 RGB.
     """
-    labels = {caption: _array(prediction) for caption, prediction in predictions.items()}
-    target = _array(sample.gt_sem_seg) if 'gt_sem_seg' in sample else None
-    if target is not None:
-        labels = {'ground truth': target, **labels}
+    labels = dict(predictions)
+    if 'gt_sem_seg' in sample:
+        labels = {'ground truth': sample.gt_sem_seg, **labels}
     pictures = {'image': image}
     for caption, map_ in labels.items():
-        pictures[caption] = label_overlay(image, map_, meta['palette'])
+        pictures[caption] = label_overlay(image, _array(map_), meta['palette'])
     if 'uncertainty' in sample:
         pictures['uncertainty'] = heat_overlay(image, _array(sample.uncertainty))
-    if target is not None:
-        pictures['errors'] = error_map(image, _array(sample.pred_sem_seg), target)
-    present = np.unique(np.concatenate([map_.ravel() for map_ in labels.values()]))
-    legend = {
-        name: colour
-        for index, (name, colour) in enumerate(zip(meta['classes'], meta['palette'], strict=True))
-        if index in present
-    }
-    return panel(pictures, columns=4, legend=legend)
+    if 'gt_sem_seg' in sample:
+        pictures['errors'] = error_map(
+            image, _array(sample.pred_sem_seg), _array(sample.gt_sem_seg)
+        )
+    return panel(pictures, columns=4, legend=colours_of(labels.values(), meta))
 
 
 def _array(map_: PixelData) -> NDArray:
-    return map_.data[0].cpu().numpy()
+    return map_.data[0].cpu().numpy()  # (1, H, W) -> (H, W)
