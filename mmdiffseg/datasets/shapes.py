@@ -4,7 +4,7 @@ from mmdiffseg.registry import DATASETS
 
 @DATASETS.register_module()
 class ShapesDataset(SegFolderDataset):
-    """Generated scenes of eight shapes, from `tools/dataset_converters/shapes.py`.
+    """Generated scenes of six kinds of shapes, from `tools/dataset_converters/shapes.py`.
 
     For demos and tests; results on it are no benchmark.
     """
@@ -16,9 +16,7 @@ class ShapesDataset(SegFolderDataset):
             'ellipse',
             'triangle',
             'square',
-            'hexagon',
             'star',
-            'cross',
             'ring',
         ),
         palette=[
@@ -27,9 +25,7 @@ class ShapesDataset(SegFolderDataset):
             [243, 156, 18],
             [247, 220, 90],
             [46, 184, 92],
-            [26, 188, 176],
             [52, 132, 219],
-            [145, 89, 192],
             [240, 120, 170],
         ],
     )

@@ -21,6 +21,8 @@ class LabelEncoder(nn.Module):
 
     #: number C of channels of the encoded map
     channels: int
+    #: whether the codes are trained, with a width of one's choice
+    learned = False
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255, scale: float = 0.1) -> None:
         super().__init__()
@@ -99,6 +101,8 @@ class ClassEmbeddingEncoder(LabelEncoder):
         ignore_index: Label of the pixels without a class.
         scale: Half-width of the signal's range.
     """
+
+    learned = True
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ def _ellipse(x: np.ndarray, y: np.ndarray, long: float, short: float) -> np.ndar
 
 
 def _star(x: np.ndarray, y: np.ndarray, points: int, tip: float, notch: float) -> np.ndarray:
-    """Star with `points` tips; notches at `tip * cos(pi / points)` make it a regular polygon."""
+    """A star of `points` tips, the first one up; `notch` is the radius between two tips."""
     half = np.pi / points
     # By symmetry one edge is enough: it runs from the tip, straight up, to the notch.
     angle = np.abs((np.arctan2(x, -y) + half) % (2 * half) - half)
@@ -48,15 +48,6 @@ def _star(x: np.ndarray, y: np.ndarray, points: int, tip: float, notch: float) -
     edge_x, edge_y = notch * np.cos(half) - tip, notch * np.sin(half)
     to_tip_x, to_tip_y = radius * np.cos(angle) - tip, radius * np.sin(angle)
     return (to_tip_x * edge_y - to_tip_y * edge_x) / np.hypot(edge_x, edge_y)
-
-
-def _polygon(x: np.ndarray, y: np.ndarray, corners: int, radius: float) -> np.ndarray:
-    return _star(x, y, corners, radius, radius * np.cos(np.pi / corners))
-
-
-def _cross(x: np.ndarray, y: np.ndarray, length: float, width: float) -> np.ndarray:
-    x, y = np.abs(x), np.abs(y)
-    return np.minimum(np.maximum(x - length, y - width), np.maximum(x - width, y - length))
 
 
 def _ring(x: np.ndarray, y: np.ndarray, outer: float, inner: float) -> np.ndarray:
@@ -68,12 +59,10 @@ def _ring(x: np.ndarray, y: np.ndarray, outer: float, inner: float) -> np.ndarra
 # The order is that of the class ids, which start at 1: 0 is the background.
 OUTLINES = dict(
     circle=lambda x, y: _circle(x, y, 0.9),
-    ellipse=lambda x, y: _ellipse(x, y, 1.15, 0.7),
-    triangle=lambda x, y: _polygon(x, y, 3, 1.25),
+    ellipse=lambda x, y: _ellipse(x, y, 1.2, 0.65),
+    triangle=lambda x, y: _star(x, y, 3, 1.25, 0.625),
     square=lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.82,
-    hexagon=lambda x, y: _polygon(x, y, 6, 1.0),
     star=lambda x, y: _star(x, y, 5, 1.25, 0.6),
-    cross=lambda x, y: _cross(x, y, 1.0, 0.36),
     ring=lambda x, y: _ring(x, y, 1.0, 0.5),
 )
 CLASSES = ('background', *OUTLINES)
@@ -159,7 +148,7 @@ def sample_scene(
     In a crowded picture fewer shapes may fit: each is kept visible by 60% at least.
     """
     short = min(height, width)
-    wall = _sample_surface(rng, short, saturation=rng.uniform(0.1, 0.6))
+    wall = _sample_surface(rng, short, saturation=rng.uniform(0.1, 0.5))
     count = rng.integers(min_shapes, max_shapes + 1)
     depths = rng.choice(np.arange(NEAREST, FARTHEST, DEPTH_STEP), size=count, replace=False)
     covered = np.zeros((height, width), bool)
@@ -188,16 +177,16 @@ def _sample_shape(
     rng: np.random.Generator, height: int, width: int, depth: int, wall: Surface
 ) -> Shape:
     short = min(height, width)
-    # An eighth of the shapes wear the wall's colours: only outline, light and shadow show them.
-    hidden = rng.random() < 0.125
+    # A tenth of the shapes wear the wall's colours: only outline, light and shadow show them.
+    hidden = rng.random() < 0.1
     surface = _sample_surface(rng, short, saturation=1.0, like=wall if hidden else None)
     return Shape(
         name=str(rng.choice(list(OUTLINES))),
         x=rng.uniform(0.08, 0.92) * width,
         y=rng.uniform(0.08, 0.92) * height,
-        radius=short * rng.uniform(0.13, 0.2) * (2500 / depth) ** 0.5,
-        angle=rng.uniform(-0.4, 0.4),
-        squash=rng.uniform(0.93, 1.0),
+        radius=short * rng.uniform(0.14, 0.22) * (2500 / depth) ** 0.5,
+        angle=rng.uniform(-0.3, 0.3),
+        squash=rng.uniform(0.94, 1.0),
         depth=depth,
         surface=surface,
     )
@@ -209,7 +198,7 @@ def _sample_surface(
     color = like.color if like else str(rng.choice(list(COLORS)))
     base = like.tones[0] if like else np.array(COLORS[color])
     tone = base.mean() + saturation * (base - base.mean()) + rng.normal(0, 0.04, 3)
-    other = tone * rng.uniform(0.6, 0.9) + rng.uniform(0, 0.12)
+    other = tone * rng.uniform(0.7, 0.95) + rng.uniform(0, 0.1)
     return Surface(
         color=color,
         tones=np.stack([tone, other]).astype(np.float32),
@@ -247,7 +236,7 @@ def paint(scene: Scene, rng: np.random.Generator) -> Painting:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     image *= (1 + 0.15 * (scene.light[0] * x + scene.light[1] * y))[..., None]
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.6) * max(short / 128, 0.5))
-    image += rng.uniform(0.005, 0.03) * rng.standard_normal(image.shape, np.float32)
+    image += rng.uniform(0.005, 0.025) * rng.standard_normal(image.shape, np.float32)
     return Painting(
         image=(255 * image).clip(0, 255).round().astype(np.uint8),
         instances=instances,

@@ -27,7 +27,8 @@ class DDPHead(BaseDecodeHead):
         in_channels: Channels of the image feature, or of each feature map to be joined.
         channels: Width C of the map decoder.
         num_classes: Number K of classes.
-        label_encoder: Config of the label encoder; classes and ignore index are filled in.
+        label_encoder: Config of the label encoder; classes and ignore index are filled in, and for
+            a learned one the width C where it names none.
         noise_schedule: Config of the noise schedule.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the map decoder; the channel numbers are filled in.
@@ -53,7 +54,7 @@ class DDPHead(BaseDecodeHead):
         in_channels: int | Sequence[int],
         channels: int = 256,
         num_classes: int,
-        label_encoder: dict = dict(type='ClassEmbeddingEncoder', channels=256, scale=0.01),
+        label_encoder: dict = dict(type='ClassEmbeddingEncoder', scale=0.01),
         noise_schedule: dict = dict(type='CosineLogSNR'),
         diffusion_sampler: dict = dict(type='DDIMSampler', time_difference=1),
         denoiser: dict = dict(type='mmdiffseg.DeformableMapDecoder', num_layers=6),
@@ -91,6 +92,8 @@ class DDPHead(BaseDecodeHead):
             {'t_min': sample_range[0], **diffusion_sampler, 'schedule': self.noise_schedule}
         )
         self.diffusion_sampler.time_pairs(timesteps)  # refuses impossible step counts right here
+        if LABEL_ENCODERS.get(label_encoder['type']).learned:
+            label_encoder = {'channels': channels, **label_encoder}
         self.label_encoder = LABEL_ENCODERS.build(
             {**label_encoder, 'num_classes': num_classes, 'ignore_index': ignore_index}
         )
