@@ -1,10 +1,15 @@
 import subprocess
 import sys
+from importlib.util import find_spec
 
+# Loads the file by itself: `import mmdiffseg` has already run it, on what is really installed
 PROGRAM = """
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 sys.path.insert(0, {folder!r})
-from mmdiffseg.compat import torchvision_ops
+spec = spec_from_file_location('torchvision_ops', {file!r})
+torchvision_ops = module_from_spec(spec)
+spec.loader.exec_module(torchvision_ops)
 versions = dict(torch={torch!r}, torchvision='0.28.0')
 torchvision_ops.version = versions.__getitem__
 torchvision_ops.declare_missing_ops()
@@ -22,7 +27,8 @@ def fake_nms(dets, scores, iou_threshold):
 
 def run(tmp_path, **versions):
     (tmp_path / 'torchvision.py').write_text(TORCHVISION)
-    program = PROGRAM.format(folder=str(tmp_path), **versions)
+    file = find_spec('mmdiffseg.compat.torchvision_ops').origin
+    program = PROGRAM.format(folder=str(tmp_path), file=file, **versions)
     return subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
 
 
