@@ -18,6 +18,9 @@ def corrupt(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         noise: Standard normal eps, shape of ``x0``.
         alpha: Signal coefficient (B,).
         sigma: Noise coefficient (B,).
+
+    Returns:
+        The noisy map, shape of ``x0``.
     """
     return per_sample(alpha, x0) * x0 + per_sample(sigma, x0) * noise
 

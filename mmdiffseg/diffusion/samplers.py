@@ -4,10 +4,9 @@ A sampler knows neither the network nor the labels. It is handed ``predict(z_t, 
 what is believed about the clean map, and walks from noise towards it.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,12 +48,16 @@ class Step(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Schedule values at time ``t``, as plain numbers so that no step waits for the device."""
+    """Schedule values at time ``t``.
+
+    Scalar tensors on the CPU, in the precision of the schedule: they multiply a map on any device
+    without waiting for it, and do not change its type.
+    """
 
     t: float
-    alpha: float
-    sigma: float
-    log_snr: float
+    alpha: Tensor
+    sigma: Tensor
+    log_snr: Tensor
 
 
 Predict = Callable[[Tensor, Tensor], Prediction]
@@ -79,14 +82,17 @@ def ddim_step(
         then: Schedule at the next, cleaner time.
         eta: Share of fresh noise.
         noise: Standard normal, shape of ``z_t``; needed when ``eta`` > 0.
+
+    Returns:
+        The map at the next time, shape of ``z_t``.
     """
-    eps = (z_t - now.alpha * x0) / max(now.sigma, 1e-8)
+    sigma = now.sigma.clamp(min=1e-8)
+    eps = (z_t - now.alpha * x0) / sigma
     if eta == 0:
         return then.alpha * x0 + then.sigma * eps
     # sigma_eta^2 = eta^2 (sigma_s^2 / sigma_t^2) (1 - alpha_t^2 / alpha_s^2)
-    fresh = eta * then.sigma / max(now.sigma, 1e-8)
-    fresh *= max(1 - (now.alpha / then.alpha) ** 2, 0.0) ** 0.5
-    kept = max(then.sigma**2 - fresh**2, 0.0) ** 0.5
+    fresh = eta * then.sigma / sigma * (1 - (now.alpha / then.alpha) ** 2).clamp(min=0).sqrt()
+    kept = (then.sigma**2 - fresh**2).clamp(min=0).sqrt()
     return then.alpha * x0 + kept * eps + fresh * noise
 
 
@@ -101,12 +107,15 @@ def ddpm_step(
         now: Schedule at the present time t.
         then: Schedule at the next, cleaner time s.
         noise: Standard normal, shape of ``z_t``; None gives the posterior's mean.
+
+    Returns:
+        The map at the next time, shape of ``z_t``.
     """
-    c = -math.expm1(now.log_snr - then.log_snr)
+    c = -torch.expm1(now.log_snr - then.log_snr)
     mean = then.alpha * (z_t * ((1 - c) / now.alpha) + c * x0)
     if noise is None:
         return mean
-    return mean + max(then.sigma**2 * c, 1e-20) ** 0.5 * noise
+    return mean + (then.sigma**2 * c).clamp(min=1e-20).sqrt() * noise
 
 
 @dataclass(kw_only=True)
@@ -128,6 +137,9 @@ class Sampler:
     t_min: float | None = None
     t_max: float | None = None
 
+    #: whether the steps add noise
+    stochastic: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
             self.schedule = NOISE_SCHEDULES.build(self.schedule)
@@ -140,10 +152,11 @@ class Sampler:
         return self.schedule.time_pairs(steps, **given)
 
     def coefficients(self, times: list[float]) -> list[Coefficients]:
-        """Schedule values at ``times``, evaluated on the CPU in the authors' precision."""
+        """Schedule values at ``times``."""
         t = torch.tensor(times)
-        columns = [t, *self.schedule.alpha_sigma(t), self.schedule.log_snr(t)]
-        return [Coefficients(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+        alpha, sigma = self.schedule.alpha_sigma(t)
+        columns = (times, alpha, sigma, self.schedule.log_snr(t))
+        return [Coefficients(*row) for row in zip(*columns, strict=True)]
 
     def step(
         self,
@@ -151,9 +164,17 @@ class Sampler:
         x0: Tensor,
         now: Coefficients,
         then: Coefficients,
-        generator: Generators,
+        noise: Tensor | None,
     ) -> Tensor:
-        """Move ``z_t`` from one time to the next, given the estimate of the clean map."""
+        """Move ``z_t`` from one time to the next, given the estimate of the clean map.
+
+        Args:
+            z_t: Noisy map (B, C, h, w).
+            x0: Estimate of the clean map, same shape.
+            now: Schedule at the present time.
+            then: Schedule at the next time.
+            noise: Standard normal, same shape, for a stochastic sampler.
+        """
         raise NotImplementedError
 
     @torch.no_grad()
@@ -163,6 +184,7 @@ class Sampler:
         noise: Tensor,
         steps: int,
         *,
+        step_noise: Sequence[Tensor] | None = None,
         generator: Generators = None,
         callback: Callback | None = None,
     ) -> Prediction:
@@ -172,7 +194,9 @@ class Sampler:
             predict: Maps (z_t (B, C, h, w), t (1,)) to a :class:`Prediction`.
             noise: Standard normal start (B, C, h, w).
             steps: Number of denoiser calls, at least 1.
-            generator: Source of the noise that stochastic steps add; one, or one per sample.
+            step_noise: Standard normal maps (B, C, h, w) that the steps add, one for each but the
+                last, instead of drawn ones.
+            generator: Draws the noise that stochastic steps add; one, or one per sample.
             callback: Called with every :class:`Step`; returning True ends the chain there.
 
         Returns:
@@ -188,7 +212,12 @@ class Sampler:
             stop = callback is not None and callback(Step(index, t, z_t, *prediction))
             if stop or index == steps - 1:
                 break
-            z_t = self.step(z_t, prediction.x0, nows[index], thens[index], generator)
+            fresh = None
+            if step_noise is not None:
+                fresh = step_noise[index]
+            elif self.stochastic:
+                fresh = randn(z_t.shape, generator=generator, device=z_t.device)
+            z_t = self.step(z_t, prediction.x0, nows[index], thens[index], fresh)
         return prediction
 
 
@@ -207,12 +236,10 @@ class DDIMSampler(Sampler):
         super().__post_init__()
         if not 0 <= self.eta <= 1:
             raise ValueError(f'eta must lie in [0, 1], got {self.eta}')
+        self.stochastic = self.eta > 0
 
-    def step(self, z_t, x0, now, then, generator):
+    def step(self, z_t, x0, now, then, noise):
         """See :func:`ddim_step`."""
-        noise = None
-        if self.eta > 0:
-            noise = randn(z_t.shape, generator=generator, device=z_t.device)
         return ddim_step(z_t, x0, now, then, eta=self.eta, noise=noise)
 
 
@@ -221,10 +248,10 @@ class DDIMSampler(Sampler):
 class DDPMSampler(Sampler):
     """Ancestral sampling; a step that ends at the clean time adds no noise."""
 
-    def step(self, z_t, x0, now, then, generator):
+    stochastic = True
+
+    def step(self, z_t, x0, now, then, noise):
         """See :func:`ddpm_step`."""
         # drawn even where it is not used, as the authors do: the stream of numbers stays the same
-        noise = randn(z_t.shape, generator=generator, device=z_t.device)
-        return ddpm_step(
-            z_t, x0, now, then, noise=noise if then.t > self.schedule.clean_time else None
-        )
+        ends = then.t == self.schedule.clean_time
+        return ddpm_step(z_t, x0, now, then, noise=None if ends else noise)

@@ -29,7 +29,11 @@ class ContinuousSchedule:
         raise NotImplementedError
 
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Signal and noise coefficients at times ``t``, with alpha^2 + sigma^2 = 1."""
+        """Signal and noise coefficients at times ``t``, with alpha^2 + sigma^2 = 1.
+
+        Returns:
+            Two tensors of the shape of ``t``, float32 or better.
+        """
         log_snr = self.log_snr(t)
         return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
 
@@ -59,14 +63,14 @@ class ContinuousSchedule:
             raise ValueError(f'steps must be at least 1, got {steps}')
         if spacing not in SPACINGS:
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
-        span = t_max - t_min
-        if spacing == 'uniform':
-            interval, first = span / max(steps - 1, 1), 0
-        else:
-            interval, first = span / steps, int(spacing == 'leading')
-        now = [t_max - (k + first) * interval for k in range(steps)]
-        ahead = (1 + time_difference) * interval
-        return [(t, max(t - ahead, t_min)) for t in now]
+        intervals = max(steps - 1, 1) if spacing == 'uniform' else steps
+        first = int(spacing == 'leading')
+
+        def at(k: float) -> float:
+            # multiplied, not summed up: k = intervals has to give t_min to the last bit
+            return max(t_max - k / intervals * (t_max - t_min), t_min)
+
+        return [(at(first + k), at(first + k + 1 + time_difference)) for k in range(steps)]
 
 
 def _at_least_float32(t: Tensor) -> Tensor:

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -22,7 +20,7 @@ SCHEDULE = CosineLogSNR()
 def coefficients(t):
     t64 = torch.tensor(t, dtype=torch.float64)
     alpha, sigma = SCHEDULE.alpha_sigma(t64)
-    return Coefficients(t, alpha.item(), sigma.item(), SCHEDULE.log_snr(t64).item())
+    return Coefficients(t, alpha, sigma, SCHEDULE.log_snr(t64))
 
 
 def towards(x0):
@@ -149,8 +147,8 @@ def test_one_generator_per_sample_or_one_for_all():
 def test_coefficients_at_the_noisy_end_are_finite():
     sampler = DDIMSampler(schedule=SCHEDULE)
     (end,) = sampler.coefficients([1.0])
-    assert 0 < end.alpha < 1e-4 and end.sigma == pytest.approx(1.0)
-    assert math.isfinite(end.log_snr)
+    assert 0 < end.alpha < 1e-4 and end.sigma.item() == pytest.approx(1.0)
+    assert end.log_snr.isfinite()
 
 
 @pytest.mark.parametrize('sampler', ['DDIMSampler', 'DDPMSampler'])
@@ -171,5 +169,24 @@ def test_only_the_last_step_of_a_discrete_chain_adds_no_noise():
     sampler = DDPMSampler(schedule=LinearBetas(num_timesteps=100))
     zeros = torch.zeros(1, 1, 64, 64)
     second, first, clean = sampler.coefficients([1, 0, -1])
-    assert sampler.step(zeros, zeros, second, first, None).std() > 0
-    assert sampler.step(zeros, zeros, first, clean, None).std() == 0
+    noise = torch.randn(1, 1, 64, 64)
+    assert sampler.step(zeros, zeros, second, first, noise).std() > 0
+    assert sampler.step(zeros, zeros, first, clean, noise).std() == 0
+
+
+def test_a_continuous_chain_adds_no_noise_on_its_way_to_the_clean_time():
+    # with the time difference, the last but one step of three already ends there
+    sampler = DDPMSampler(schedule=SCHEDULE, time_difference=1)
+    x0, seen = torch.zeros(1, 1, 8, 8), []
+    chains = []
+    for seed in (0, 1):
+        seen = []
+        sampler.sample(
+            towards(x0),
+            torch.ones(1, 1, 8, 8),
+            3,
+            step_noise=[x0, torch.full_like(x0, seed)],
+            callback=seen.append,
+        )
+        chains.append(seen[-1].z_t)
+    assert torch.equal(*chains)

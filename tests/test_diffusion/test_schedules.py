@@ -70,6 +70,16 @@ def test_spacings(spacing, expected):
     )
 
 
+@pytest.mark.parametrize('spacing', ['trailing', 'uniform', 'leading'])
+@pytest.mark.parametrize('difference', [0, 1, 0.5])
+def test_chains_end_at_the_clean_time_to_the_last_bit(spacing, difference):
+    for steps in range(1, 31):
+        pairs = CosineLogSNR().time_pairs(steps, spacing=spacing, time_difference=difference)
+        assert pairs[-1][1] == 0.0
+        if spacing == 'trailing' and difference == 1 and steps > 1:
+            assert pairs[-2][1] == 0.0
+
+
 def test_impossible_grids_are_refused():
     with pytest.raises(ValueError, match='steps must be at least 1, got 0'):
         CosineLogSNR().time_pairs(0)

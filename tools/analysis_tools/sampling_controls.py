@@ -8,7 +8,7 @@ import copy
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.randomness import Generators, randn
+from mmdiffseg.diffusion.randomness import Generators
 from mmdiffseg.diffusion.samplers import Callback, Coefficients, Predict, Prediction, Sampler
 
 
@@ -42,10 +42,11 @@ def fresh_noise(sampler: Sampler) -> Sampler:
     control = copy.copy(sampler)
 
     def step(
-        z_t: Tensor, x0: Tensor, now: Coefficients, then: Coefficients, generator: Generators
+        z_t: Tensor, x0: Tensor, now: Coefficients, then: Coefficients, noise: Tensor
     ) -> Tensor:
-        return then.sigma * randn(z_t.shape, generator=generator, device=z_t.device)
+        return then.sigma * noise
 
+    control.stochastic = True
     control.step = step
     return control
 
