@@ -15,7 +15,7 @@ import mmdiffseg.datasets
 BASES = Path(mmdiffseg.datasets.__file__).parents[2] / 'configs/_base_/datasets'
 # name: (train and val folders of images, their suffix, of labels, theirs, classes, size of a file)
 LAYOUTS = dict(
-    shapes=('images/{}', '.jpg', 'labels/{}', '.png', 9, (128, 128)),
+    shapes=('images/{}', '.jpg', 'labels/{}', '.png', 7, (128, 128)),
     camvid=('images/{}', '.jpg', 'labels/{}', '.png', 11, (360, 480)),
     ade20k=('images/{}', '.jpg', 'annotations/{}', '.png', 150, (120, 150)),
     cityscapes=(

@@ -61,7 +61,7 @@ def test_labels_panoptic_depth_and_instances_agree(shapes_root, split, count):
     names = {category['id']: category['name'] for category in panoptic['categories']}
     assert tuple(names[i] for i in range(len(names))) == ShapesDataset.METAINFO['classes']
     # mmdet counts things first and takes the order of the file
-    assert [c['isthing'] for c in panoptic['categories']] == [1] * 8 + [0]
+    assert [c['isthing'] for c in panoptic['categories']] == [1] * 6 + [0]
     assert len(panoptic['images']) == len(panoptic['annotations']) == count
 
     for picture, annotation in zip(panoptic['images'], panoptic['annotations'], strict=True):
@@ -72,7 +72,7 @@ def test_labels_panoptic_depth_and_instances_agree(shapes_root, split, count):
         depth = read(shapes_root, 'depth', split, index)
         segment_ids = read(shapes_root, 'panoptic', split, index)[..., ::-1] @ [1, 256, 65536]
         assert image.shape == (picture['height'], picture['width'], 3)
-        assert labels.dtype == np.uint8 and labels.max() <= 8
+        assert labels.dtype == np.uint8 and labels.max() <= 6
         assert depth.dtype == np.uint16 and depth.shape == labels.shape
 
         segments = annotation['segments_info']

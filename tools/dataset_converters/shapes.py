@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--out', type=Path, required=True, help='folder to create')
-    parser.add_argument('--train', type=int, default=3000, help='training pictures (%(default)s)')
+    parser.add_argument('--train', type=int, default=2000, help='training pictures (%(default)s)')
     parser.add_argument('--val', type=int, default=200, help='validation pictures (%(default)s)')
     parser.add_argument(
         '--size', type=int, nargs=2, default=(128, 128), metavar=('W', 'H'), help='pixels (128 128)'

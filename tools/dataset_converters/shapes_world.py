@@ -28,6 +28,11 @@ WALL_TOP, WALL_BOTTOM = 10000, 6000
 DEPTH_STEP = 50
 
 
+def _grid(window: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates y (h, 1) and x (1, w) of a window of the picture."""
+    return tuple(axis.astype(np.float32) for axis in np.ogrid[window])
+
+
 def _circle(x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
     return np.hypot(x, y) - radius
 
@@ -107,7 +112,7 @@ class Shape:
 
     def distance(self, window: tuple[slice, slice], shift: tuple[float, float] = (0, 0)):
         """Signed distance in pixels from the outline, negative inside, (h, w) over the window."""
-        y, x = np.mgrid[window].astype(np.float32)
+        y, x = _grid(window)
         x, y = x - self.x - shift[0], y - self.y - shift[1]
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         u = (cos * x + sin * y) / self.radius
@@ -233,8 +238,9 @@ def paint(scene: Scene, rng: np.random.Generator) -> Painting:
         alpha = _coverage(distance, 1.0)[..., None]
         image[window] += alpha * (surface - image[window])
 
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    image *= (1 + 0.15 * (scene.light[0] * x + scene.light[1] * y))[..., None]
+    y, x = _grid(whole)
+    slant = scene.light[0] * (2 * x / width - 1) + scene.light[1] * (2 * y / height - 1)
+    image *= (1 + 0.15 * slant)[..., None]
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.6) * max(short / 128, 0.5))
     image += rng.uniform(0.005, 0.025) * rng.standard_normal(image.shape, np.float32)
     return Painting(
@@ -267,7 +273,7 @@ def _textured(
     surface: Surface, window: tuple[slice, slice], rng: np.random.Generator
 ) -> np.ndarray:
     """The surface's colours over a window of the picture, (h, w, 3)."""
-    y, x = np.mgrid[window].astype(np.float32)
+    y, x = _grid(window)
     cos, sin = np.cos(surface.angle), np.sin(surface.angle)
     u = (cos * x + sin * y) / surface.period
     v = (cos * y - sin * x) / surface.period
