@@ -110,15 +110,17 @@ def convert_file(
         )
     config = Config.fromfile(config_path or released_config(weights))
     init_default_scope(config.default_scope)
-    load_exactly(MODELS.build(config.model), weights, source=src)
+    model = MODELS.build(config.model)
+    load_exactly(model, weights, source=src)
 
     dataset = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
+    encoder = model.decode_head.label_encoder
     meta = dict(
         mmdiffseg_version=mmdiffseg.__version__,
         source=src,
         cfg=config.pretty_text,
         dataset_meta=dict(classes=dataset['classes'], palette=dataset['palette']),
-        label_encoder=config.model.decode_head.label_encoder.to_dict(),
+        label_encoder=dict(type=f'mmdiffseg.{type(encoder).__name__}', scale=encoder.scale),
     )
     dst.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=weights, meta=meta), dst)

@@ -10,7 +10,7 @@ from mmdiffseg.registry import HOOKS
 
 @HOOKS.register_module()
 class SelfAlignedHook(Hook):
-    """Trains the last iterations on the model's own predictions (DDP paper, section 3.4).
+    """Trains the last iterations on the model's own predictions (DDP's self-aligned denoising).
 
     The authors fine-tune a finished model instead; for that, set ``self_aligned=True`` in the head
     and ``load_from`` in the config.

@@ -39,7 +39,8 @@ class DDPHead(BaseDecodeHead):
         sample_range: Range of the training times.
         self_aligned: Train on the model's own prediction from pure noise instead of the ground
             truth (the paper's self-aligned denoising, for the last iterations).
-        max_batch: Most maps to denoise at once; more generations run one after the other.
+        max_batch: Most maps to denoise at once: generations beyond it run one after the other, but
+            never less than one for all images of the batch.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss on the logits.
         in_index: Which of the neck's or backbone's outputs to use.
@@ -87,6 +88,10 @@ class DDPHead(BaseDecodeHead):
             raise ValueError(f"accumulation must be False or 'prob', got {accumulation!r}")
         if randsteps < 1:
             raise ValueError(f'randsteps must be at least 1, got {randsteps}')
+        if max_batch is not None and max_batch < 1:
+            raise ValueError(f'max_batch must be at least 1, got {max_batch}')
+        if not 0 <= sample_range[0] < sample_range[1] <= 1:
+            raise ValueError(f'sample_range must rise within [0, 1], got {sample_range}')
         self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
         self.diffusion_sampler = SAMPLERS.build(
             {'t_min': sample_range[0], **diffusion_sampler, 'schedule': self.noise_schedule}
@@ -149,6 +154,7 @@ class DDPHead(BaseDecodeHead):
         """
         feature = self._transform_inputs(inputs)
         labels = self._stack_batch_gt(batch_data_samples)  # (B, 1, H, W)
+        self._check_labels(labels)
         logits = self.denoise_labels(feature, labels, t=t, noise=noise, generator=generator)
         return self.loss_by_feat(logits, batch_data_samples)
 
@@ -186,6 +192,8 @@ class DDPHead(BaseDecodeHead):
         if self.self_aligned:
             with torch.no_grad():
                 labels = self.denoise(noise, torch.ones_like(t), context).argmax(dim=1)
+            # older torch would use the half-precision weights cast here, which have no gradient
+            torch.clear_autocast_cache()
         else:
             labels = F.interpolate(labels.float(), size=(h, w), mode='nearest').long()[:, 0]
         z_t = corrupt(self.label_encoder.encode(labels), noise, *self.noise_schedule.alpha_sigma(t))
@@ -198,6 +206,8 @@ class DDPHead(BaseDecodeHead):
         test_cfg: dict,
         *,
         steps: int | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
         callback: Callback | None = None,
     ) -> Tensor:
         """Sample logits (B, K, H, W), resized to the input image.
@@ -205,13 +215,20 @@ class DDPHead(BaseDecodeHead):
         Args:
             inputs: Features of the neck.
             batch_img_metas: Meta information; it names the images, each of which has its own noise.
+                The windows of a sliding inference share that of their image.
             test_cfg: Unused, part of mmseg's interface.
             steps: Sampling steps instead of ``timesteps``.
+            noise: See :meth:`sample`; instead of noise by name, as is the next.
+            generator: See :meth:`sample`.
             callback: Sees every step of every chain.
         """
         feature = self._transform_inputs(inputs)
-        keys = [sample_key(meta) for meta in batch_img_metas]
-        logits = self.sample(feature, keys=keys, steps=steps, callback=callback)
+        keys = None
+        if noise is None and generator is None:
+            keys = [sample_key(meta) for meta in batch_img_metas]
+        logits = self.sample(
+            feature, keys=keys, noise=noise, generator=generator, steps=steps, callback=callback
+        )
         return self.predict_by_feat(logits, batch_img_metas)
 
     def sample(
@@ -220,6 +237,7 @@ class DDPHead(BaseDecodeHead):
         *,
         keys: Sequence[str] | None = None,
         noise: Tensor | None = None,
+        step_noise: Sequence[Tensor] | None = None,
         generator: torch.Generator | None = None,
         steps: int | None = None,
         callback: Callback | None = None,
@@ -231,7 +249,8 @@ class DDPHead(BaseDecodeHead):
             keys: Names of the images: each (image, generation) then draws from a generator of its
                 own, whatever the batch around it.
             noise: Starting noise (randsteps * B, C, h, w), all images once per generation.
-            generator: Draws for all samples where no ``keys`` are given.
+            step_noise: The same for each step of a stochastic sampler but the last.
+            generator: Draws for all samples, where there are no ``keys``.
             steps: Sampling steps instead of ``timesteps``.
             callback: Sees every step; its batch holds all images once per generation.
 
@@ -239,6 +258,11 @@ class DDPHead(BaseDecodeHead):
             Logits (B, K, h, w); probabilities with ``accumulation='prob'``.
         """
         b, _, h, w = feature.shape
+        if noise is not None and len(noise) != self.randsteps * b:
+            raise ValueError(
+                f'noise needs a map for each of {self.randsteps} generations of {b} images, '
+                f'got {len(noise)}'
+            )
         context = self.denoiser.prepare(feature)
         total, count = 0.0, 0
 
@@ -258,6 +282,7 @@ class DDPHead(BaseDecodeHead):
             return callback(step) if callback is not None else None
 
         for chunk in self.generation_chunks(b):
+            rows = slice(chunk[0] * b, (chunk[-1] + 1) * b)
             source = generator
             if keys is not None:
                 names = [f'{key}/{h}x{w}/{generation}' for generation in chunk for key in keys]
@@ -266,19 +291,29 @@ class DDPHead(BaseDecodeHead):
                 shape = (len(chunk) * b, self.label_encoder.channels, h, w)
                 start = randn(shape, generator=source, device=feature.device)
             else:
-                start = noise[chunk[0] * b : (chunk[-1] + 1) * b]
+                start = noise[rows]
             # channels-last like the encoded maps, so that the denoiser's tokens are a view
             start = start.contiguous(memory_format=torch.channels_last)
             last = self.diffusion_sampler.sample(
                 predict,
                 start,
                 self.timesteps if steps is None else steps,
+                step_noise=None if step_noise is None else [step[rows] for step in step_noise],
                 generator=source,
                 callback=observe,
             )
             if not self.accumulation:
                 add(last.logits)
         return total / count
+
+    def _check_labels(self, labels: Tensor) -> None:
+        known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)
+        if not known.all():
+            raise ValueError(
+                f'labels must lie in [0, {self.num_classes}) or be {self.ignore_index} (ignored), '
+                f'got {labels[~known].unique().tolist()[:5]}: is num_classes right, or '
+                f'reduce_zero_label missing?'
+            )
 
     def generation_chunks(self, images: int) -> list[range]:
         """Split the generations so that ``images`` of each fit into ``max_batch`` maps."""

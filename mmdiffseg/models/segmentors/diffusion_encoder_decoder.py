@@ -25,6 +25,9 @@ class DiffusionEncoderDecoder(EncoderDecoder):
     (over the generations; give the head ``randsteps`` > 1).
     """
 
+    #: what to decode while one of the methods below is at work
+    _decode: Decode | None = None
+
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict like ``EncoderDecoder.predict``, with ``uncertainty`` added to every sample.
 
@@ -85,7 +88,8 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             steps: Length of the chain instead of the head's ``timesteps``.
 
         Returns:
-            For each step, new samples with ``seg_logits`` and ``pred_sem_seg``.
+            For each step, new samples with ``seg_logits`` and ``pred_sem_seg``: of that step alone,
+            also where the head accumulates over the steps.
         """
         head = self.decode_head
         steps = head.timesteps if steps is None else steps
@@ -105,7 +109,9 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         return [self._postprocess_copy(logits, data_samples) for logits in maps]
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Decode all maps that are asked for, concatenated on the channels."""
+        """Logits, or while more maps are asked for, all of them concatenated on the channels."""
+        if self._decode is None:
+            return super().encode_decode(inputs, batch_img_metas)
         return torch.cat(self._decode(self.extract_feat(inputs), batch_img_metas), dim=1)
 
     def _infer(
@@ -125,7 +131,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         try:
             maps = self.inference(inputs, metas)
         finally:
-            self.out_channels = self.decode_head.out_channels
+            self._decode, self.out_channels = None, self.decode_head.out_channels
         return maps.split(channels, dim=1)
 
     def _tracker(self, images: int) -> ChangeCount | GenerationSpread:

@@ -216,6 +216,11 @@ def test_ablations_train_and_predict(encoder, schedule):
     [
         (dict(timesteps=0), 'steps must be at least 1, got 0'),
         (dict(randsteps=0), 'randsteps must be at least 1, got 0'),
+        (dict(max_batch=0), 'max_batch must be at least 1, got 0'),
+        (
+            dict(sample_range=(0.5, 0.2)),
+            r'sample_range must rise within \[0, 1\], got \(0.5, 0.2\)',
+        ),
         (dict(accumulation='logits'), "accumulation must be False or 'prob', got 'logits'"),
     ],
 )
@@ -227,3 +232,37 @@ def test_impossible_settings_are_refused(options, message):
 def test_impossible_step_counts_at_test_time_are_refused():
     with pytest.raises(ValueError, match='steps must be at least 1, got -2'):
         build().predict([FEATURE], METAS, {}, steps=-2)
+
+
+def test_labels_outside_the_classes_are_refused():
+    labels = torch.zeros(1, 1, 24, 20, dtype=torch.long)
+    labels[..., 0] = 4
+    with pytest.raises(ValueError, match=r'labels must lie in \[0, 4\) or be 255 .* got \[4\]'):
+        build().loss([FEATURE[:1]], samples_of(labels), {})
+
+
+def test_noise_for_every_generation_is_required():
+    with pytest.raises(ValueError, match='each of 2 generations of 3 images, got 3'):
+        build(randsteps=2).sample(FEATURE, noise=torch.randn(3, 8, 6, 5))
+
+
+def test_recorded_step_noise_replays_a_stochastic_chain():
+    head = build(randsteps=2, max_batch=3, diffusion_sampler=dict(type='DDPMSampler'))
+    noise, step_noise = torch.randn(6, 8, 6, 5), torch.randn(2, 6, 8, 6, 5)
+    first, again = (head.sample(FEATURE, noise=noise, step_noise=step_noise) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, head.sample(FEATURE, noise=noise, step_noise=-step_noise))
+
+
+def test_a_generator_draws_instead_of_the_names():
+    head = build()
+    runs = [
+        head.predict([FEATURE], METAS, {}, generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize('name, width', [('ClassEmbeddingEncoder', 16), ('AnalogBitsEncoder', 3)])
+def test_a_learned_code_is_as_wide_as_the_decoder(name, width):
+    assert build(label_encoder=dict(type=f'mmdiffseg.{name}')).label_encoder.channels == width

@@ -150,3 +150,13 @@ def test_images_without_samples():
         predictions = model.predict(IMAGES)
     assert [p.pred_sem_seg.data.shape for p in predictions] == [(1, 36, 44)] * 2
     assert [p.uncertainty.data.shape for p in predictions] == [(1, 36, 44)] * 2
+
+
+def test_it_stays_an_ordinary_encoder_decoder():
+    plain, ours = build(type='mmseg.EncoderDecoder'), build()
+    metas = [sample.metainfo for sample in samples()]
+    with torch.no_grad():
+        expected = plain.encode_decode(IMAGES, metas)
+        torch.testing.assert_close(ours.encode_decode(IMAGES, metas), expected)
+        ours.predict(IMAGES, samples())
+        torch.testing.assert_close(ours.inference(IMAGES, metas), expected)
