@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/ddp_r18.py',
     '../_base_/datasets/shapes.py',
     '../_base_/default_runtime.py',
-    '../_base_/schedules/adamw_1600.py',
+    '../_base_/schedules/adamw_1800.py',
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),

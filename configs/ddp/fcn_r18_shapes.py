@@ -17,7 +17,7 @@ model = dict(
     )
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.04, by_epoch=False, begin=0, end=300),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=300, end=2000),
+    dict(type='LinearLR', start_factor=0.04, by_epoch=False, begin=0, end=340),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=340, end=2250),
 ]
-train_cfg = dict(max_iters=2000, val_interval=1000)
+train_cfg = dict(max_iters=2250, val_interval=1125)

@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--train', type=int, default=2000, help='training pictures (%(default)s)')
     parser.add_argument('--val', type=int, default=200, help='validation pictures (%(default)s)')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(128, 128), metavar=('W', 'H'), help='pixels (128 128)'
+        '--size', type=int, nargs=2, default=(96, 96), metavar=('W', 'H'), help='pixels (96 96)'
     )
     parser.add_argument(
         '--shapes',

@@ -2,7 +2,7 @@
 # cropped: a larger world needs no other settings.
 dataset_type = 'mmdiffseg.ShapesDataset'
 data_root = 'data/shapes'
-crop_size = (128, 128)
+crop_size = (96, 96)
 check_labels = dict(type='mmdiffseg.CheckLabels', num_classes=7)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
