@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import mmdiffseg  # noqa: F401  before mmseg and timm: compat mends their import where needed
+
 REPO = Path(__file__).parents[1]
 
 
