@@ -1,5 +1,6 @@
 """The dataset bases, run on a few generated files of each layout."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,12 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmdiffseg.datasets
+from mmdiffseg.registry import DATASETS
 
 BASES = Path(mmdiffseg.datasets.__file__).parents[2] / 'configs/_base_/datasets'
 # name: (train and val folders of images, their suffix, of labels, theirs, classes, size of a file)
 LAYOUTS = dict(
-    shapes=('images/{}', '.jpg', 'labels/{}', '.png', 7, (128, 128)),
+    shapes=('images/{}', '.jpg', 'labels/{}', '.png', 7, (96, 96)),
     camvid=('images/{}', '.jpg', 'labels/{}', '.png', 11, (360, 480)),
     ade20k=('images/{}', '.jpg', 'annotations/{}', '.png', 150, (120, 150)),
     cityscapes=(
@@ -95,3 +97,22 @@ def test_every_ratio_is_seen_flipped_and_not(base):
     widths = [view.shape[-1] for view in views['inputs']]
     reference = widths[2 * cfg.img_ratios.index(1.0)]
     assert widths[::2] == [pytest.approx(r * reference, abs=1) for r in cfg.img_ratios]
+
+
+def test_the_guide_to_own_data_is_a_working_config(shapes_root, tmp_path):
+    repo = BASES.parents[2]
+    blocks = re.findall(r'```python\n(.*?)```', (repo / 'docs/datasets.md').read_text(), re.S)
+    (example,) = [block for block in blocks if 'SegFolderDataset' in block]
+    assert "'./ddp_swin-t_camvid.py'" in example
+    path = tmp_path / 'own.py'
+    path.write_text(example.replace("'./ddp_swin", f"'{repo}/configs/ddp/ddp_swin"))
+    cfg = Config.fromfile(path)
+    assert cfg.model.decode_head.num_classes == cfg.model.auxiliary_head.num_classes == 2
+
+    init_default_scope('mmseg')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(shapes_root)
+        dataset = DATASETS.build(loader.dataset)
+        assert dataset.metainfo['classes'] == ('background', 'road')
+        with pytest.raises(ValueError, match=r'outside \[0, 2\)'):
+            dataset[0]
