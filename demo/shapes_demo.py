@@ -47,7 +47,8 @@ def run(script: str, *options: object) -> None:
     """Run one of the tools, as a user would."""
     command = [sys.executable, str(TOOLS / script), *map(str, options)]
     print('\n$', ' '.join(['python', f'tools/{script}', *command[2:]]), flush=True)
-    subprocess.run(command, check=True)
+    if subprocess.run(command).returncode:
+        sys.exit(f'tools/{script} failed, see above')
 
 
 def checkpoint_of(config: Path, work_dir: Path) -> Path:

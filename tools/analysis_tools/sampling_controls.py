@@ -8,30 +8,20 @@ import copy
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.randomness import Generators
-from mmdiffseg.diffusion.samplers import Callback, Coefficients, Predict, Prediction, Sampler
+from mmdiffseg.diffusion.samplers import Coefficients, Predict, Prediction, Sampler
 
 
 def frozen_time(sampler: Sampler) -> Sampler:
     """A copy whose network is told the chain's first time at every step."""
     control = copy.copy(sampler)
 
-    def sample(
-        predict: Predict,
-        noise: Tensor,
-        steps: int,
-        *,
-        generator: Generators = None,
-        callback: Callback | None = None,
-    ) -> Prediction:
+    def sample(predict: Predict, noise: Tensor, steps: int, **options) -> Prediction:
         first, _ = sampler.time_pairs(steps)[0]
 
         def predict_at_first(z_t: Tensor, t: Tensor) -> Prediction:
             return predict(z_t, torch.full_like(t, first))
 
-        return sampler.sample(
-            predict_at_first, noise, steps, generator=generator, callback=callback
-        )
+        return sampler.sample(predict_at_first, noise, steps, **options)
 
     control.sample = sample
     return control
