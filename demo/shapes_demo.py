@@ -19,18 +19,20 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
-from mmseg.apis import init_model
 from PIL import Image
 
+from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine.hooks.diffusion_visualization_hook import draw_panel
+from mmdiffseg.models.loading import load_exactly
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
 DDP = ROOT / 'configs/ddp/ddp_r18_shapes.py'
 FCN = ROOT / 'configs/ddp/fcn_r18_shapes.py'
 STEPS = (1, 3, 10)
-PICTURES = 4  # rows of the panel
+PICTURES = 3  # rows of the panel
 
 
 def parse_args() -> argparse.Namespace:
@@ -100,7 +102,10 @@ def draw(checkpoint: Path, data_root: Path, path: Path) -> None:
     cfg.model.decode_head.timesteps = max(STEPS)
     cfg.test_dataloader.update(batch_size=PICTURES, num_workers=0, persistent_workers=False)
     cfg.test_dataloader.dataset.data_root = str(data_root)
-    model = init_model(cfg, str(checkpoint), device='cpu')
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model).eval()
+    weights = load_checkpoint_file(checkpoint)['state_dict']
+    load_exactly(model, weights, source=str(checkpoint))
     loader = Runner.build_dataloader(cfg.test_dataloader)
     data = model.data_preprocessor(next(iter(loader)), False)
     with torch.no_grad():
@@ -113,7 +118,7 @@ def draw(checkpoint: Path, data_root: Path, path: Path) -> None:
             f'{steps} step{"s" if steps > 1 else ""}': chain[index].pred_sem_seg
             for steps, chain in chains.items()
         }
-        rows.append(draw_panel(image, sample, predictions, loader.dataset.metainfo))
+        rows.append(draw_panel(image, sample, predictions, loader.dataset.metainfo, columns=7))
     Image.fromarray(np.concatenate(rows)).save(path)
 
 

@@ -35,7 +35,7 @@ def test_other_class_count(call_tool, tiny_config, tmp_path, weights):
     for name in ('weight', 'bias'):
         key = f'decode_head.conv_seg.{name}'
         weights[key] = torch.cat([weights[key], weights[key]])
-    with pytest.raises(ValueError, match=r'decode_head.conv_seg.weight \(18, .*instead of \(9,'):
+    with pytest.raises(ValueError, match=r'decode_head.conv_seg.weight \(12, .*instead of \(6,'):
         call_tool('test.py', tiny_config, save(tmp_path, weights))
 
 

@@ -155,9 +155,7 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True
     models = {Path(args.config).stem: build(args.config, args.checkpoint, device)}
     models |= {Path(config).stem: build(config, None, device) for config in args.against}
-    result = dict(
-        environment=environment(device), arguments={k: str(v) for k, v in vars(args).items()}
-    )
+    result = dict(environment=environment(device), arguments=vars(args))
     print(', '.join(f'{name} {value}' for name, value in result['environment'].items()))
     print(f'{args.dtype}, {args.size[0]}x{args.size[1]}, median of {args.runs} runs')
     dtype = getattr(torch, args.dtype)
@@ -174,7 +172,7 @@ def main() -> None:
             print(f'largest difference of the two passes: {costs["largest_difference"]:.1e}')
             result['decoder'] = costs
     if args.out:
-        args.out.write_text(json.dumps(result, indent=2))
+        args.out.write_text(json.dumps(result, indent=2, default=str))
 
 
 if __name__ == '__main__':

@@ -137,7 +137,12 @@ def colours_of(maps: Iterable[PixelData], meta: dict) -> dict[str, Sequence[int]
 
 
 def draw_panel(
-    image: NDArray, sample: SegDataSample, predictions: dict[str, PixelData], meta: dict
+    image: NDArray,
+    sample: SegDataSample,
+    predictions: dict[str, PixelData],
+    meta: dict,
+    *,
+    columns: int = 4,
 ) -> NDArray:
     """One page about one image.
 
@@ -147,6 +152,7 @@ def draw_panel(
             its ``uncertainty``.
         predictions: Label map to show under each caption.
         meta: ``classes`` and ``palette`` of the data.
+        columns: Pictures in a row.
 
     Returns:
         The page, uint8 RGB.
@@ -163,7 +169,7 @@ def draw_panel(
         pictures['errors'] = error_map(
             image, _array(sample.pred_sem_seg), _array(sample.gt_sem_seg)
         )
-    return panel(pictures, columns=4, legend=colours_of(labels.values(), meta))
+    return panel(pictures, columns=columns, legend=colours_of(labels.values(), meta))
 
 
 def _array(map_: PixelData) -> NDArray:
