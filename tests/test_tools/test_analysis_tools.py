@@ -47,7 +47,7 @@ def test_fresh_noise_keeps_times_and_strength_and_forgets_the_prediction(sampler
     assert [t for t, _ in control] == [t for t, _ in plain]
     assert torch.equal(control[0][1], plain[0][1])
     for index, (_, arrive) in enumerate(sampler.time_pairs(4)[:-1], start=1):
-        sigma = sampler.coefficients([arrive])[0].sigma
+        sigma = sampler.coefficients([arrive])[0].sigma.item()
         assert control[index][1].std().item() == pytest.approx(sigma, rel=0.3)
         assert not torch.allclose(control[index][1], plain[index][1], atol=1e-2 * sigma)
 

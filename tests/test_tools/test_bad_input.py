@@ -34,8 +34,10 @@ def test_missing_data_root(call_tool, tiny_config, tool):
 def test_other_class_count(call_tool, tiny_config, tmp_path, weights):
     for name in ('weight', 'bias'):
         key = f'decode_head.conv_seg.{name}'
+        classes = len(weights[key])
         weights[key] = torch.cat([weights[key], weights[key]])
-    with pytest.raises(ValueError, match=r'decode_head.conv_seg.weight \(12, .*instead of \(6,'):
+    sentence = rf'conv_seg.weight \({2 * classes}, .*instead of \({classes}, '
+    with pytest.raises(ValueError, match=sentence):
         call_tool('test.py', tiny_config, save(tmp_path, weights))
 
 
