@@ -136,7 +136,8 @@ def test_other_configs_build(name, meta_allocation):
     config, model = build(name, meta_allocation)
     assert build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
     classes = model.decode_head.num_classes
-    assert model.auxiliary_head.num_classes == classes
+    if model.with_auxiliary_head:
+        assert model.auxiliary_head.num_classes == classes
     check = next(t for t in config.train_dataloader.dataset.pipeline if 'num_classes' in t)
     assert check.num_classes == classes
 
