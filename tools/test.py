@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from mmdiffseg.compat.checkpoint import allow_log_history
 from mmdiffseg.engine import launch
 
 
@@ -85,6 +86,7 @@ def main() -> None:
         dict(type='mmdiffseg.CheckpointMatchHook', strict=True),
     ]
     launch.allow_cpu_processes(cfg)
+    allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
     Runner.from_cfg(cfg).test()
 
 

@@ -12,6 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmdiffseg.compat.checkpoint import allow_log_history
 from mmdiffseg.engine import launch
 
 
@@ -76,6 +77,7 @@ def main() -> None:
     ]
     launch.seed_augmentation(cfg)
     launch.allow_cpu_processes(cfg)
+    allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
 
