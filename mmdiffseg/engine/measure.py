@@ -47,8 +47,8 @@ def time_interleaved(
 def peak_memory(function: Callable[[], object], device: torch.device) -> float | None:
     """Most MiB in use at once during a call, beyond what was in use before it.
 
-    On a GPU the memory torch's allocator handed out; on a CPU the resident memory of the process,
-    which only Linux with glibc tells (None elsewhere).
+    On a GPU, what torch's allocator handed out. On a CPU, the resident memory of the process, which
+    only Linux with glibc tells (None elsewhere), and which the C heap blurs by tens of MiB.
     """
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
