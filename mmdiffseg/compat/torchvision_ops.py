@@ -13,13 +13,17 @@ from packaging.version import Version
 _kept = []  # torch forgets the declarations of a library that is collected
 
 
+def is_of_one_build() -> bool:
+    """Tell whether torch and torchvision come from one place, or one of them is not there."""
+    try:
+        return Version(version('torch')).local == Version(version('torchvision')).local
+    except PackageNotFoundError:
+        return True
+
+
 def declare_missing_ops() -> None:
     """Let `import torchvision` succeed; a call of an operator then says that it is missing."""
-    try:
-        same_build = Version(version('torch')).local == Version(version('torchvision')).local
-    except PackageNotFoundError:
-        return
-    if same_build:
+    if is_of_one_build():
         return
     try:
         import torchvision  # noqa: F401
