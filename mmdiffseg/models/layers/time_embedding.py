@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -35,3 +36,26 @@ def time_mlp(channels: int, *, frequencies: int = 8) -> nn.Sequential:
         nn.GELU(),
         nn.Linear(channels, channels),
     )
+
+
+def sinusoidal_embedding(
+    t: Tensor, channels: int, *, cos_first: bool = False, last_frequency_included: bool = False
+) -> Tensor:
+    """Sines and cosines of t at frequencies falling from 1 to 1/10000, as in Transformers and DDPM.
+
+    Args:
+        t: Times (B,), integer or floating.
+        channels: Length C of the embedding; an odd one ends in a zero.
+        cos_first: [cos, sin] (SegDiff, improved-diffusion) instead of [sin, cos] (DFormer).
+        last_frequency_included: The last frequency is 1/10000 itself (DFormer) instead of the one
+            before the series would reach it (SegDiff).
+
+    Returns:
+        (B, C), float32.
+    """
+    half = channels // 2
+    steps = half - 1 if last_frequency_included else half
+    exponents = -math.log(10000) * torch.arange(half, dtype=torch.float32, device=t.device) / steps
+    angles = t[:, None].float() * exponents.exp()  # (B, C // 2)
+    waves = [angles.cos(), angles.sin()] if cos_first else [angles.sin(), angles.cos()]
+    return F.pad(torch.cat(waves, dim=1), (0, channels % 2))

@@ -1,6 +1,10 @@
 import torch
 
-from mmdiffseg.models.layers.time_embedding import LearnedFourierFeatures, time_mlp
+from mmdiffseg.models.layers.time_embedding import (
+    LearnedFourierFeatures,
+    sinusoidal_embedding,
+    time_mlp,
+)
 
 
 def test_fourier_features_by_their_formula():
@@ -30,3 +34,16 @@ def test_parameter_names_of_the_released_checkpoints():
         '3.weight': (1024, 1024),
         '3.bias': (1024,),
     }
+
+
+def test_sinusoids_by_their_formula():
+    t = torch.tensor([0, 7, 999])
+    embedding = sinusoidal_embedding(t, 7, cos_first=True)
+    assert embedding.shape == (3, 7) and not embedding[:, 6].any()
+    frequency = 10000 ** (-2 / 3)  # the last of three
+    torch.testing.assert_close(embedding[:, 2], (t * frequency).cos(), rtol=0, atol=2e-6)
+    torch.testing.assert_close(embedding[:, 5], (t * frequency).sin(), rtol=0, atol=2e-6)
+
+    embedding = sinusoidal_embedding(t, 6, last_frequency_included=True)
+    torch.testing.assert_close(embedding[:, 2], (t / 10000).sin(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(embedding[:, 5], (t / 10000).cos(), rtol=0, atol=1e-6)
