@@ -1,6 +1,8 @@
-"""Backbones, with ImageNet weights through timm."""
+"""Image encoders; those that start from ImageNet get its weights through timm."""
 
 from mmdiffseg.models.backbones.convnext import ConvNeXt
+from mmdiffseg.models.backbones.identity import IdentityBackbone
+from mmdiffseg.models.backbones.rrdb import RRDBNet
 from mmdiffseg.models.backbones.swin import SwinTransformer
 
-__all__ = ['ConvNeXt', 'SwinTransformer']
+__all__ = ['ConvNeXt', 'IdentityBackbone', 'RRDBNet', 'SwinTransformer']

@@ -1,0 +1,154 @@
+"""Blocks of a U-Net that denoises an image-like map, conditioned on the diffusion time."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import constant_init
+from torch import Tensor, nn
+
+
+class GroupNorm32(nn.GroupNorm):
+    """Group norm of 32 groups in float32, whatever the precision of its input.
+
+    Args:
+        channels: Width of the input, a multiple of 32.
+    """
+
+    def __init__(self, channels: int) -> None:
+        if channels % 32:
+            raise ValueError(
+                f'every width of a U-Net must be a multiple of 32, the groups of its norms, '
+                f'got {channels}'
+            )
+        super().__init__(32, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, ...), keeping its dtype."""
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        weight, bias = self.weight.to(dtype), self.bias.to(dtype)
+        return F.group_norm(x.to(dtype), self.num_groups, weight, bias, self.eps).to(x.dtype)
+
+
+class ResBlock(nn.Module):
+    """Two normalised 3x3 convolutions around the time, added to the input; at first the identity.
+
+    Args:
+        in_channels: Width of the input.
+        out_channels: Width of the output.
+        emb_channels: Length of the time embedding.
+        dropout: Dropout before the second convolution.
+        scale_shift: Scale and shift the second norm by the time instead of adding it before.
+        skip_kernel_size: Kernel size (1 or 3) of the skip's convolution where the widths differ.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        emb_channels: int,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        skip_kernel_size: int = 1,
+    ) -> None:
+        super().__init__()
+        self.scale_shift = scale_shift
+        self.in_layers = nn.Sequential(
+            GroupNorm32(in_channels), nn.SiLU(), nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(
+            nn.SiLU(), nn.Linear(emb_channels, 2 * out_channels if scale_shift else out_channels)
+        )
+        self.out_layers = nn.Sequential(
+            GroupNorm32(out_channels),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        constant_init(self.out_layers[3], 0)
+        self.skip_connection = nn.Identity()
+        if in_channels != out_channels:
+            self.skip_connection = nn.Conv2d(
+                in_channels, out_channels, skip_kernel_size, padding=skip_kernel_size // 2
+            )
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Refine (B, in_channels, H, W) by the time embedding (B or 1, emb_channels)."""
+        h = self.in_layers(x)
+        time = self.emb_layers(emb)[:, :, None, None]
+        if self.scale_shift:
+            scale, shift = time.chunk(2, dim=1)
+            h = self.out_layers[1:](self.out_layers[0](h) * (1 + scale) + shift)
+        else:
+            h = self.out_layers(h + time)
+        return self.skip_connection(x) + h
+
+
+class SelfAttention(nn.Module):
+    """Global attention among the pixels of a map, added to it; at first the identity.
+
+    Args:
+        channels: Width of the map, a multiple of 32 and of ``num_heads``.
+        num_heads: Attention heads.
+    """
+
+    def __init__(self, *, channels: int, num_heads: int) -> None:
+        super().__init__()
+        if channels % num_heads:
+            raise ValueError(
+                f'an attended width must be a multiple of num_heads, got {channels} and {num_heads}'
+            )
+        self.num_heads = num_heads
+        self.norm = GroupNorm32(channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.proj_out = nn.Conv1d(channels, channels, 1)
+        constant_init(self.proj_out, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend among all H * W pixels of (B, C, H, W)."""
+        qkv = self.qkv(self.norm(x).flatten(2))  # (B, 3 C, N)
+        # rows by head, then query, key and value; fused kernels want the head's width D innermost
+        qkv = qkv.unflatten(1, (self.num_heads, 3, -1)).mT.contiguous()  # (B, heads, 3, N, D)
+        attended = F.scaled_dot_product_attention(*qkv.unbind(2)).mT  # (B, heads, D, N)
+        return x + self.proj_out(attended.flatten(1, 2)).view_as(x)
+
+
+class Downsample(nn.Module):
+    """Halve a map by a convolution.
+
+    Args:
+        channels: Width of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2))."""
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Double a map by repeating its pixels, then smooth it by a convolution.
+
+    Args:
+        channels: Width of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
+        return self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
+
+
+class TimeSequential(nn.Sequential):
+    """Layers after another, of which the residual blocks also get the time embedding."""
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Pass (B, C, H, W) through all layers; emb is (B or 1, emb_channels)."""
+        for layer in self:
+            x = layer(x, emb) if isinstance(layer, ResBlock) else layer(x)
+        return x
