@@ -4,6 +4,7 @@ from mmdiffseg.diffusion.corruption import corrupt, prediction_target, to_x0
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
+    BinaryMaskEncoder,
     ClassEmbeddingEncoder,
     LabelEncoder,
     OneHotEncoder,
@@ -20,9 +21,11 @@ from mmdiffseg.diffusion.samplers import (
 )
 from mmdiffseg.diffusion.schedules import CosineLogSNR, LinearLogSNR
 from mmdiffseg.diffusion.uncertainty import ChangeCount, GenerationSpread
+from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
 
 __all__ = [
     'AnalogBitsEncoder',
+    'BinaryMaskEncoder',
     'ChangeCount',
     'ClassEmbeddingEncoder',
     'CosineBetas',
@@ -41,9 +44,11 @@ __all__ = [
     'corrupt',
     'ddim_step',
     'ddpm_step',
+    'learned_log_variance',
     'prediction_target',
     'randn',
     'sample_generator',
     'space_timesteps',
     'to_x0',
+    'variational_bound',
 ]

@@ -55,11 +55,15 @@ def to_x0(
         alpha: Signal coefficient (B,), not 0 for ``eps``.
         sigma: Noise coefficient (B,).
         prediction_type: ``x0``, ``eps`` or ``v``.
+
+    Returns:
+        Shape and dtype of ``z_t``.
     """
     _check_prediction_type(prediction_type)
     if prediction_type == 'x0':
         return output
-    alpha, sigma = per_sample(alpha, z_t), per_sample(sigma, z_t)
     if prediction_type == 'eps':
-        return (z_t - sigma * output) / alpha
-    return alpha * z_t - sigma * output
+        # both divided first, in the schedule's precision: 1 / alpha reaches hundreds
+        scale, noise_scale = (1 / alpha).to(z_t), (sigma / alpha).to(z_t)
+        return per_sample(scale, z_t) * z_t - per_sample(noise_scale, z_t) * output
+    return per_sample(alpha.to(z_t), z_t) * z_t - per_sample(sigma.to(z_t), z_t) * output

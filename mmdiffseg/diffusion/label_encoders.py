@@ -74,6 +74,29 @@ class OneHotEncoder(LabelEncoder):
 
 
 @LABEL_ENCODERS.register_module()
+class BinaryMaskEncoder(LabelEncoder):
+    """Two classes in one channel: foreground +scale, background -scale, ignored pixels 0."""
+
+    channels = 1
+
+    def __init__(
+        self, *, num_classes: int = 2, ignore_index: int = 255, scale: float = 1.0
+    ) -> None:
+        if num_classes != 2:
+            raise ValueError(
+                f'a binary mask has 2 classes, background and foreground, got {num_classes}: '
+                "encode more as dict(type='OneHotEncoder', scale=1.0)"
+            )
+        super().__init__(num_classes=num_classes, ignore_index=ignore_index, scale=scale)
+        codes = torch.tensor([[-scale], [scale], [0.0]])
+        self.register_buffer('codes', codes, persistent=False)
+
+    def codebook(self) -> Tensor:
+        """See :meth:`LabelEncoder.codebook`."""
+        return self.codes
+
+
+@LABEL_ENCODERS.register_module()
 class AnalogBitsEncoder(LabelEncoder):
     """The label's binary digits as +-scale, most significant first (Chen et al. 2023)."""
 

@@ -16,6 +16,8 @@ from mmdiffseg.diffusion.randomness import Generators, randn
 from mmdiffseg.diffusion.schedules import ContinuousSchedule
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
+VARIANCES = ('fixed_small', 'fixed_large', 'learned_range')
+
 
 class Prediction(NamedTuple):
     """What a denoiser says about one noisy map.
@@ -23,10 +25,13 @@ class Prediction(NamedTuple):
     Attributes:
         x0: Estimate of the clean encoded map (B, C, h, w), in the encoder's range.
         logits: The task's raw output it was encoded from, e.g. class logits (B, K, h, w).
+        variance: Where between the smallest (0) and the largest (1) the variance of the next
+            ancestral step lies, on a log scale, shape of ``x0``; for networks that learn it.
     """
 
     x0: Tensor
     logits: Tensor
+    variance: Tensor | None = None
 
 
 class Step(NamedTuple):
@@ -97,7 +102,14 @@ def ddim_step(
 
 
 def ddpm_step(
-    z_t: Tensor, x0: Tensor, now: Coefficients, then: Coefficients, *, noise: Tensor | None
+    z_t: Tensor,
+    x0: Tensor,
+    now: Coefficients,
+    then: Coefficients,
+    *,
+    noise: Tensor | None,
+    variance: str = 'fixed_small',
+    fraction: Tensor | None = None,
 ) -> Tensor:
     """One ancestral step: a draw from q(z_s | z_t, x0) (Ho et al. 2020, eq. 6-7, in log-SNR form).
 
@@ -107,6 +119,9 @@ def ddpm_step(
         now: Schedule at the present time t.
         then: Schedule at the next, cleaner time s.
         noise: Standard normal, shape of ``z_t``; None gives the posterior's mean.
+        variance: Of the noise: ``fixed_small`` is the posterior's, ``fixed_large`` that of the
+            forward step from s to t (beta_t), ``learned_range`` lies between the two.
+        fraction: For the last, see :attr:`Prediction.variance`.
 
     Returns:
         The map at the next time, shape of ``z_t``.
@@ -115,7 +130,14 @@ def ddpm_step(
     mean = then.alpha * (z_t * ((1 - c) / now.alpha) + c * x0)
     if noise is None:
         return mean
-    return mean + (then.sigma**2 * c).clamp(min=1e-20).sqrt() * noise
+    small = (then.sigma**2 * c).clamp(min=1e-20)
+    large = (1 - (now.alpha / then.alpha) ** 2).clamp(min=1e-20)
+    if variance == 'fixed_small':
+        return mean + small.sqrt() * noise
+    if variance == 'fixed_large':
+        return mean + large.sqrt() * noise
+    log_variance = fraction * large.log() + (1 - fraction) * small.log()
+    return mean + (0.5 * log_variance).exp() * noise
 
 
 @dataclass(kw_only=True)
@@ -161,16 +183,16 @@ class Sampler:
     def step(
         self,
         z_t: Tensor,
-        x0: Tensor,
+        prediction: Prediction,
         now: Coefficients,
         then: Coefficients,
         noise: Tensor | None,
     ) -> Tensor:
-        """Move ``z_t`` from one time to the next, given the estimate of the clean map.
+        """Move ``z_t`` from one time to the next, given what is believed about the clean map.
 
         Args:
             z_t: Noisy map (B, C, h, w).
-            x0: Estimate of the clean map, same shape.
+            prediction: The network's, for this map and time.
             now: Schedule at the present time.
             then: Schedule at the next time.
             noise: Standard normal, same shape, for a stochastic sampler.
@@ -209,7 +231,8 @@ class Sampler:
         for index, (t, _) in enumerate(pairs):
             # filled on the device: copying a number there would wait for it
             prediction = predict(z_t, torch.full((1,), t, device=noise.device))
-            stop = callback is not None and callback(Step(index, t, z_t, *prediction))
+            step = Step(index, t, z_t, prediction.x0, prediction.logits)
+            stop = callback is not None and callback(step)
             if stop or index == steps - 1:
                 break
             fresh = None
@@ -217,7 +240,7 @@ class Sampler:
                 fresh = step_noise[index]
             elif self.stochastic:
                 fresh = randn(z_t.shape, generator=generator, device=z_t.device)
-            z_t = self.step(z_t, prediction.x0, nows[index], thens[index], fresh)
+            z_t = self.step(z_t, prediction, nows[index], thens[index], fresh)
         return prediction
 
 
@@ -238,20 +261,39 @@ class DDIMSampler(Sampler):
             raise ValueError(f'eta must lie in [0, 1], got {self.eta}')
         self.stochastic = self.eta > 0
 
-    def step(self, z_t, x0, now, then, noise):
+    def step(self, z_t, prediction, now, then, noise):
         """See :func:`ddim_step`."""
-        return ddim_step(z_t, x0, now, then, eta=self.eta, noise=noise)
+        return ddim_step(z_t, prediction.x0, now, then, eta=self.eta, noise=noise)
 
 
 @SAMPLERS.register_module()
 @dataclass(kw_only=True)
 class DDPMSampler(Sampler):
-    """Ancestral sampling; a step that ends at the clean time adds no noise."""
+    """Ancestral sampling; a step that ends at the clean time adds no noise.
+
+    Args:
+        variance: Of the noise that a step adds, see :func:`ddpm_step`.
+    """
+
+    variance: str = 'fixed_small'
 
     stochastic = True
 
-    def step(self, z_t, x0, now, then, noise):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variance not in VARIANCES:
+            raise ValueError(f'variance must be one of {VARIANCES}, got {self.variance!r}')
+
+    def step(self, z_t, prediction, now, then, noise):
         """See :func:`ddpm_step`."""
         # drawn even where it is not used, as the authors do: the stream of numbers stays the same
         ends = then.t == self.schedule.clean_time
-        return ddpm_step(z_t, x0, now, then, noise=None if ends else noise)
+        return ddpm_step(
+            z_t,
+            prediction.x0,
+            now,
+            then,
+            noise=None if ends else noise,
+            variance=self.variance,
+            fraction=prediction.variance,
+        )

@@ -162,16 +162,17 @@ def test_discrete_schedules_end_in_the_clean_map(sampler):
     assert [step.t for step in seen] == list(range(49, -1, -1))
     (now, then) = sampler.coefficients([0, -1])
     last = seen[-1].z_t
-    torch.testing.assert_close(sampler.step(last, x0, now, then, None), x0)
+    torch.testing.assert_close(sampler.step(last, Prediction(x0, x0), now, then, None), x0)
 
 
 def test_only_the_last_step_of_a_discrete_chain_adds_no_noise():
     sampler = DDPMSampler(schedule=LinearBetas(num_timesteps=100))
     zeros = torch.zeros(1, 1, 64, 64)
+    prediction = Prediction(zeros, zeros)
     second, first, clean = sampler.coefficients([1, 0, -1])
     noise = torch.randn(1, 1, 64, 64)
-    assert sampler.step(zeros, zeros, second, first, noise).std() > 0
-    assert sampler.step(zeros, zeros, first, clean, noise).std() == 0
+    assert sampler.step(zeros, prediction, second, first, noise).std() > 0
+    assert sampler.step(zeros, prediction, first, clean, noise).std() == 0
 
 
 def test_a_continuous_chain_adds_no_noise_on_its_way_to_the_clean_time():
@@ -190,3 +191,42 @@ def test_a_continuous_chain_adds_no_noise_on_its_way_to_the_clean_time():
         )
         chains.append(seen[-1].z_t)
     assert torch.equal(*chains)
+
+
+@pytest.mark.parametrize('variance', ['fixed_small', 'fixed_large', 'learned_range'])
+def test_variances_of_an_ancestral_step_are_the_tables(variance):
+    schedule = LinearBetas(num_timesteps=100)
+    sampler = DDPMSampler(schedule=schedule, variance=variance)
+    zeros, ones = torch.zeros(1, 1, 1, 1, dtype=torch.float64), torch.ones(1, 1, 1, 1)
+    prediction = Prediction(zeros, zeros, 0.25 * ones)
+    now, then = sampler.coefficients([50, 49])
+    large, small = schedule.betas[50], schedule.posterior_variance[50]
+    expected = {
+        'fixed_small': small,
+        'fixed_large': large,
+        'learned_range': large**0.25 * small**0.75,
+    }
+    step = sampler.step(zeros, prediction, now, then, ones)
+    assert step.item() ** 2 == pytest.approx(expected[variance].item(), rel=1e-6)
+
+
+def test_a_respaced_chain_is_the_schedule_of_its_kept_times():
+    # 25 of 100 times, once through the grid of the sampler and once through a schedule of 25
+    sampler = DDPMSampler(
+        schedule=LinearBetas(num_timesteps=100), spacing='uniform', variance='fixed_large'
+    )
+    respaced = LinearBetas(num_timesteps=100, respacing=25)
+    pairs = sampler.time_pairs(25)
+    assert [t for t, _ in pairs][::-1] == respaced.timestep_map.tolist()
+    now, then = sampler.coefficients([*pairs[9]])
+    x0, z_t, noise = torch.randn(3, 1, 1, 4, 4, dtype=torch.float64)
+    index = 24 - 9
+    mean = respaced.posterior_mean_coef1[index] * x0 + respaced.posterior_mean_coef2[index] * z_t
+    expected = mean + respaced.betas[index].sqrt() * noise
+    step = sampler.step(z_t, Prediction(x0, x0), now, then, noise)
+    torch.testing.assert_close(step, expected)
+
+
+def test_an_unknown_variance_is_refused():
+    with pytest.raises(ValueError, match="got 'large'"):
+        DDPMSampler(schedule=SCHEDULE, variance='large')

@@ -32,7 +32,11 @@ def fresh_noise(sampler: Sampler) -> Sampler:
     control = copy.copy(sampler)
 
     def step(
-        z_t: Tensor, x0: Tensor, now: Coefficients, then: Coefficients, noise: Tensor
+        z_t: Tensor,
+        prediction: Prediction,
+        now: Coefficients,
+        then: Coefficients,
+        noise: Tensor,
     ) -> Tensor:
         return then.sigma * noise
 

@@ -1,5 +1,6 @@
 """Heads that diffuse."""
 
 from mmdiffseg.models.heads.ddp_head import DDPHead
+from mmdiffseg.models.heads.segdiff_head import SegDiffHead
 
-__all__ = ['DDPHead']
+__all__ = ['DDPHead', 'SegDiffHead']

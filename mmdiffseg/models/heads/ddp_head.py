@@ -1,7 +1,6 @@
 """DDP's decode head: semantic segmentation by denoising an encoded label map."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +9,9 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.corruption import corrupt
-from mmdiffseg.diffusion.randomness import randn, sample_generator
+from mmdiffseg.diffusion.randomness import randn
 from mmdiffseg.diffusion.samplers import Callback, Prediction, Step
+from mmdiffseg.models.sampling import sample_generations, sample_key
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
 
 
@@ -258,15 +258,12 @@ class DDPHead(BaseDecodeHead):
             Logits (B, K, h, w); probabilities with ``accumulation='prob'``.
         """
         b, _, h, w = feature.shape
-        if noise is not None and len(noise) != self.randsteps * b:
-            raise ValueError(
-                f'noise needs a map for each of {self.randsteps} generations of {b} images, '
-                f'got {len(noise)}'
-            )
         context = self.denoiser.prepare(feature)
         total, count = 0.0, 0
 
         def predict(z_t: Tensor, t: Tensor) -> Prediction:
+            # like the encoded maps, so that the denoiser's tokens are a view
+            z_t = z_t.contiguous(memory_format=torch.channels_last)
             logits = self.denoise(z_t, t, context)
             return Prediction(self.label_encoder.encode_logits(logits), logits)
 
@@ -281,27 +278,22 @@ class DDPHead(BaseDecodeHead):
                 add(step.logits.softmax(dim=1))
             return callback(step) if callback is not None else None
 
-        for chunk in self.generation_chunks(b):
-            rows = slice(chunk[0] * b, (chunk[-1] + 1) * b)
-            source = generator
-            if keys is not None:
-                names = [f'{key}/{h}x{w}/{generation}' for generation in chunk for key in keys]
-                source = [sample_generator(self.seed, name, feature.device) for name in names]
-            if noise is None:
-                shape = (len(chunk) * b, self.label_encoder.channels, h, w)
-                start = randn(shape, generator=source, device=feature.device)
-            else:
-                start = noise[rows]
-            # channels-last like the encoded maps, so that the denoiser's tokens are a view
-            start = start.contiguous(memory_format=torch.channels_last)
-            last = self.diffusion_sampler.sample(
-                predict,
-                start,
-                self.timesteps if steps is None else steps,
-                step_noise=None if step_noise is None else [step[rows] for step in step_noise],
-                generator=source,
-                callback=observe,
-            )
+        chains = sample_generations(
+            self.diffusion_sampler,
+            predict,
+            shape=(b, self.label_encoder.channels, h, w),
+            steps=self.timesteps if steps is None else steps,
+            generations=self.randsteps,
+            device=feature.device,
+            max_batch=self.max_batch,
+            seed=self.seed,
+            keys=keys,
+            noise=noise,
+            step_noise=step_noise,
+            generator=generator,
+            callback=observe,
+        )
+        for last in chains:
             if not self.accumulation:
                 add(last.logits)
         return total / count
@@ -314,15 +306,3 @@ class DDPHead(BaseDecodeHead):
                 f'got {labels[~known].unique().tolist()[:5]}: is num_classes right, or '
                 f'reduce_zero_label missing?'
             )
-
-    def generation_chunks(self, images: int) -> list[range]:
-        """Split the generations so that ``images`` of each fit into ``max_batch`` maps."""
-        size = self.randsteps if self.max_batch is None else max(self.max_batch // images, 1)
-        generations = range(self.randsteps)
-        return [generations[start : start + size] for start in range(0, self.randsteps, size)]
-
-
-def sample_key(meta: dict) -> str:
-    """Name of an image and its view, on which its test-time noise depends."""
-    view = meta.get('flip_direction') if meta.get('flip') else None
-    return f'{Path(meta.get("img_path") or "").name}/{view}'

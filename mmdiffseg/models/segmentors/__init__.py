@@ -1,5 +1,6 @@
 """Segmentors."""
 
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
+from mmdiffseg.models.segmentors.segdiff import SegDiff
 
-__all__ = ['DiffusionEncoderDecoder']
+__all__ = ['DiffusionEncoderDecoder', 'SegDiff']

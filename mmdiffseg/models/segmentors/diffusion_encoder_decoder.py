@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
@@ -146,9 +147,9 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         return self.postprocess_result(logits, data_samples)
 
     def _restore(self, maps: Tensor, data_samples: OptSampleList) -> list[Tensor]:
-        """Unpad, unflip and resize one-channel maps (B, 1, H, W) as mmseg does with logits."""
+        """Unpad, unflip and resize maps (B, C, H, W) as mmseg does with logits."""
         if data_samples is not None:
             data_samples = [SegDataSample(metainfo=sample.metainfo) for sample in data_samples]
-        # two channels, because mmseg takes a single one for a binary logit and squashes it
-        samples = self.postprocess_result(torch.cat([maps, maps], dim=1), data_samples)
-        return [sample.seg_logits.data[:1] for sample in samples]
+        # one channel more, because mmseg takes a single one for a binary logit and squashes it
+        samples = self.postprocess_result(F.pad(maps, (0, 0, 0, 0, 0, 1)), data_samples)
+        return [sample.seg_logits.data[:-1] for sample in samples]

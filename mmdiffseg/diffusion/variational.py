@@ -1,0 +1,95 @@
+"""The variational bound, which trains the variance of networks that learn it.
+
+Nichol & Dhariwal, Improved Denoising Diffusion Probabilistic Models (2021), section 3.1.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mmdiffseg.diffusion.corruption import per_sample
+from mmdiffseg.diffusion.discrete import DiscreteSchedule, table_at
+
+
+def learned_log_variance(schedule: DiscreteSchedule, t: Tensor, fraction: Tensor) -> Tensor:
+    """Log variance between the posterior's (fraction 0) and beta_t (fraction 1), eq. 15.
+
+    Args:
+        schedule: The noise schedule.
+        t: Times (B,), integer.
+        fraction: (B, C, h, w), normally in [0, 1].
+
+    Returns:
+        Shape of ``fraction``.
+    """
+    small = table_at(schedule.posterior_log_variance_clipped.float(), t)
+    large = table_at(schedule.betas.log().float(), t)
+    return per_sample(large, fraction) * fraction + per_sample(small, fraction) * (1 - fraction)
+
+
+def variational_bound(
+    schedule: DiscreteSchedule,
+    x0: Tensor,
+    z_t: Tensor,
+    t: Tensor,
+    x0_estimate: Tensor,
+    log_variance: Tensor,
+) -> Tensor:
+    """One term of the bound at every element, in bits.
+
+    The divergence of the model's step from the true posterior; at t = 0 the negative log
+    likelihood of x0, read as one of 256 levels in [-1, 1].
+
+    Args:
+        schedule: The noise schedule.
+        x0: Clean map (B, C, h, w) in [-1, 1].
+        z_t: Noisy map, same shape.
+        t: Times (B,), integer.
+        x0_estimate: The network's estimate of the clean map, same shape.
+        log_variance: Of the model's step, same shape.
+
+    Returns:
+        Shape of ``x0``; the authors average it over channels and pixels.
+    """
+    coef1 = per_sample(table_at(schedule.posterior_mean_coef1.float(), t), x0)
+    coef2 = per_sample(table_at(schedule.posterior_mean_coef2.float(), t), x0)
+    true_mean = coef1 * x0 + coef2 * z_t
+    mean = coef1 * x0_estimate + coef2 * z_t
+    true_log_variance = per_sample(table_at(schedule.posterior_log_variance_clipped.float(), t), x0)
+
+    divergence = normal_kl(true_mean, true_log_variance, mean, log_variance)
+    likelihood = discretized_log_likelihood(x0, mean, 0.5 * log_variance)
+    nats = torch.where(per_sample(t == 0, x0), -likelihood, divergence)
+    return nats / math.log(2)
+
+
+def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2: Tensor) -> Tensor:
+    """Divergence of the second normal distribution from the first, element by element, in nats."""
+    ratio = log_variance1 - log_variance2
+    distance = (mean1 - mean2).square() * (-log_variance2).exp()
+    return 0.5 * (ratio.exp() + distance - 1 - ratio)
+
+
+def discretized_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Log probability that a normal variable, rounded to 256 levels in [-1, 1], equals x.
+
+    The outermost levels take in the tails. The distribution function is the usual approximation
+    by tanh, as in the authors' code.
+
+    Args:
+        x: Values in [-1, 1].
+        mean: Of the distribution, same shape.
+        log_scale: Logarithm of its standard deviation, same shape.
+
+    Returns:
+        Same shape, in nats.
+    """
+
+    def below(edge: Tensor) -> Tensor:
+        u = (edge - mean) * (-log_scale).exp()
+        return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+
+    upper, lower = below(x + 1 / 255), below(x - 1 / 255)
+    inner = torch.where(x > 0.999, 1 - lower, upper - lower)
+    return torch.where(x < -0.999, upper, inner).clamp(min=1e-12).log()

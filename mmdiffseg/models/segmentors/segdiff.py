@@ -1,0 +1,107 @@
+"""SegDiff's segmentor: the mean and the spread of several generated masks."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from mmseg.utils import OptSampleList, SampleList
+from torch import Tensor
+
+from mmdiffseg.diffusion.samplers import Step
+from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
+from mmdiffseg.registry import MODELS
+
+
+@MODELS.register_module()
+class SegDiff(DiffusionEncoderDecoder):
+    """An ``EncoderDecoder`` around a :class:`SegDiffHead`, with the paper's way to combine masks.
+
+    The raw masks of all generations are averaged over sliding windows (``test_cfg.mode='slide'``),
+    resized to the original image, clamped to probabilities, and only then averaged; foreground is
+    where the mean exceeds ``test_cfg.threshold`` (0.5). With more than two classes the largest
+    mean wins.
+    """
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predict, with the probability and the spread of the generations.
+
+        Args:
+            inputs: Images (B, 3, H, W).
+            data_samples: Their samples, filled in place.
+
+        Returns:
+            Samples with ``pred_sem_seg`` (1, H, W); ``seg_logits``, the mean probabilities
+            (K, H, W); ``seg_prob``, that of the foreground (1, H, W), with two classes; and
+            ``uncertainty`` (1, H, W) in [0, 0.5], the standard deviation over the generations, the
+            largest of all classes.
+        """
+        head = self.decode_head
+
+        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
+            masks = head.sample_images(feature, metas)  # (N, B, C, h, w)
+            # (N, B, C, h, w) -> (B, N C, h, w)
+            return [head.predict_by_feat(masks.transpose(0, 1).flatten(1, 2), metas)]
+
+        (masks,) = self._infer(
+            inputs, data_samples, decode, [head.randsteps * head.label_encoder.channels]
+        )
+        masks = self._restore(masks, data_samples)
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in masks]
+        for sample, mask in zip(data_samples, masks, strict=True):
+            mask = mask.unflatten(0, (head.randsteps, -1))  # (N C, H, W) -> (N, C, H, W)
+            self._combine(sample, head.probabilities(mask))
+        return data_samples
+
+    def predict_trajectory(
+        self, inputs: Tensor, data_samples: OptSampleList = None, steps: int | None = None
+    ) -> list[SampleList]:
+        """Predict after every step of the first generation's chain.
+
+        Args:
+            inputs: Images (B, 3, H, W).
+            data_samples: Their samples, left as they are.
+            steps: Length of the chain instead of the head's ``timesteps``.
+
+        Returns:
+            For each step, new samples with ``seg_logits``, the estimate of the class probabilities
+            (K, H, W); ``pred_sem_seg``; and ``noisy_map``, the map that went into the network, on
+            the same scale as the estimate.
+        """
+        head = self.decode_head
+        steps = head.timesteps if steps is None else steps
+
+        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
+            frames = [None] * steps
+
+            def keep(step: Step) -> None:
+                if frames[step.index] is None:
+                    pair = torch.stack([step.x0, step.z_t])[:, : len(metas)]  # (2, B, C, h, w)
+                    frames[step.index] = torch.cat([*head.probabilities(pair)], dim=1)
+
+            head.predict(feature, metas, self.test_cfg, steps=steps, callback=keep)
+            return [head.predict_by_feat(frame, metas) for frame in frames]
+
+        classes = head.num_classes
+        frames = []
+        for maps in self._infer(inputs, data_samples, decode, [2 * classes] * steps):
+            frame = self._postprocess_copy(maps[:, :classes], data_samples)
+            noisy_maps = self._restore(maps[:, classes:], data_samples)
+            for sample, noisy_map in zip(frame, noisy_maps, strict=True):
+                sample.noisy_map = PixelData(data=noisy_map)
+            frames.append(frame)
+        return frames
+
+    def _combine(self, sample: SegDataSample, probs: Tensor) -> None:
+        """Write what the generations (N, K, H, W) say together into a sample."""
+        mean = probs.mean(dim=0)  # (K, H, W)
+        if self.decode_head.num_classes == 2:
+            labels = (mean[1:] > self.test_cfg.get('threshold', 0.5)).long()
+            sample.seg_prob = PixelData(data=mean[1:])
+        else:
+            labels = mean.argmax(dim=0, keepdim=True)
+        spread = probs.std(dim=0, correction=0).amax(dim=0, keepdim=True)
+        sample.pred_sem_seg = PixelData(data=labels)
+        sample.seg_logits = PixelData(data=mean)
+        sample.uncertainty = PixelData(data=spread)
