@@ -2,6 +2,7 @@
 
 from mmdiffseg.datasets import transforms
 from mmdiffseg.datasets.ade20k import ADE20KDataset
+from mmdiffseg.datasets.binary_seg import BinarySegDataset
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
 from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
@@ -10,6 +11,7 @@ from mmdiffseg.datasets.shapes import ShapesDataset
 
 __all__ = [
     'ADE20KDataset',
+    'BinarySegDataset',
     'CamVidDataset',
     'CityscapesDataset',
     'FileChecks',

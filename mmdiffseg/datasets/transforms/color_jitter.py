@@ -1,0 +1,37 @@
+import numpy as np
+import torchvision
+from mmcv.transforms import BaseTransform
+from PIL import Image
+
+from mmdiffseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ColorJitter(BaseTransform):
+    """torchvision's `ColorJitter` on a Pillow image: four changes in random order.
+
+    Args:
+        brightness: Its factor is drawn from [max(0, 1 - brightness), 1 + brightness].
+        contrast: Likewise.
+        saturation: Likewise.
+        hue: The shift is drawn from [-hue, hue], in turns; at most 0.5.
+    """
+
+    def __init__(
+        self,
+        *,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+    ) -> None:
+        self.jitter = torchvision.transforms.ColorJitter(brightness, contrast, saturation, hue)
+
+    def transform(self, results: dict) -> dict:
+        """Change `img`, (H, W, 3) uint8 BGR."""
+        picture = Image.fromarray(results['img'][..., ::-1])
+        results['img'] = np.ascontiguousarray(np.array(self.jitter(picture))[..., ::-1])
+        return results
+
+    def __repr__(self) -> str:
+        return repr(self.jitter)
