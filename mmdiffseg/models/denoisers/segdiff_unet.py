@@ -169,12 +169,12 @@ class SegDiffUNet(BaseModule):
             t: Time index of each mask (G * B,), or (1,) for all; of the original, un-respaced
                 chain, unscaled.
             context: From :meth:`prepare`, for B images.
-            class_ids: Class of each image (B,), with ``num_image_classes`` only.
+            class_ids: Class of each mask's image (G * B,), with ``num_image_classes`` only.
 
         Returns:
             (G * B, out_channels, H, W), float32 under autocast.
         """
-        emb = self._embed(t, class_ids, len(z_t))
+        emb = self._embed(t, class_ids)
         stem = self.input_blocks[0][0]
         h = F.conv2d(
             z_t.to(context.dtype), stem.weight[:, : self.in_channels], stem.bias, padding=1
@@ -193,8 +193,8 @@ class SegDiffUNet(BaseModule):
         with torch.autocast(h.device.type, enabled=False):
             return self.out(h.to(self.out[2].weight.dtype))
 
-    def _embed(self, t: Tensor, class_ids: Tensor | None, rows: int) -> Tensor:
-        """Time embedding (rows or 1, 4 C), with that of the class added to it."""
+    def _embed(self, t: Tensor, class_ids: Tensor | None) -> Tensor:
+        """Embedding (G * B or 1, 4 C) of the time, with that of the class added to it."""
         if (class_ids is None) != (self.label_emb is None):
             raise ValueError(
                 'class_ids are needed if and only if the denoiser is built with num_image_classes'
@@ -202,9 +202,7 @@ class SegDiffUNet(BaseModule):
         with torch.autocast(t.device.type, enabled=False):
             waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
             emb = self.time_embed(waves.to(self.time_embed[0].weight.dtype))
-        if class_ids is not None:
-            emb = emb + self.label_emb(class_ids).repeat(rows // len(class_ids), 1)
-        return emb
+        return emb if class_ids is None else emb + self.label_emb(class_ids)
 
     def _fuse(self, h: Tensor, context: Tensor) -> Tensor:
         """Bring the images' context (B, C', h, w) to the maps (G * B, C, h, w)."""
