@@ -14,6 +14,7 @@ from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
@@ -34,6 +35,7 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmdiffseg.datasets.transforms')
 METRICS = _child(MMENGINE_METRICS, 'mmdiffseg.evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'mmdiffseg.engine.hooks')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmdiffseg.engine')
+OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmdiffseg.engine.optim_wrappers')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmdiffseg.visualization')
 INFERENCERS = _child(MMENGINE_INFERENCERS, 'mmdiffseg.apis')
 

@@ -85,6 +85,9 @@ def main() -> None:
 def use_mixed_precision(cfg: Config, dtype: str) -> None:
     """Swap the optimizer wrapper for mmengine's AMP one; bfloat16 needs no loss scale."""
     wrapper = cfg.optim_wrapper
+    if wrapper.type == 'mmdiffseg.GuardedOptimWrapper':
+        wrapper.dtype = dtype
+        return
     if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(f'--amp replaces OptimWrapper, but the config has {wrapper.type}')
     wrapper.type = 'AmpOptimWrapper'

@@ -9,6 +9,7 @@ from mmdiffseg.diffusion.label_encoders import (
     LabelEncoder,
     OneHotEncoder,
 )
+from mmdiffseg.diffusion.mask_sets import MaskSetEncoder, fill_slots
 from mmdiffseg.diffusion.randomness import randn, sample_generator
 from mmdiffseg.diffusion.samplers import (
     DDIMSampler,
@@ -37,6 +38,7 @@ __all__ = [
     'LabelEncoder',
     'LinearBetas',
     'LinearLogSNR',
+    'MaskSetEncoder',
     'OneHotEncoder',
     'Prediction',
     'Sampler',
@@ -44,6 +46,7 @@ __all__ = [
     'corrupt',
     'ddim_step',
     'ddpm_step',
+    'fill_slots',
     'learned_log_variance',
     'prediction_target',
     'randn',

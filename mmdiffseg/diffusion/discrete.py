@@ -106,6 +106,9 @@ class DiscreteSchedule:
         respacing: Keep only some of the times, see :func:`space_timesteps`. The kept chain is
             numbered 0 .. N - 1 and has betas of its own.
 
+    The tables stay on the CPU, also under ``torch.device('meta')``, where models are built to look
+    at their size.
+
     Attributes:
         betas: Of the kept chain (N,), float64 like all tables.
         timestep_map: Original times of the kept chain (N,), which the network has to be given.
@@ -118,11 +121,12 @@ class DiscreteSchedule:
         if not ((betas > 0) & (betas < 1)).all():
             raise ValueError(f'betas must lie in (0, 1), got {betas.min()} .. {betas.max()}')
         self.betas = betas.double()
-        self.timestep_map = torch.arange(len(betas))
+        self.timestep_map = torch.arange(len(betas), device='cpu')
         if respacing is not None:
-            self.timestep_map = torch.tensor(space_timesteps(len(betas), respacing))
-            kept = (1 - self.betas).cumprod(0)[self.timestep_map]
-            self.betas = 1 - kept / F.pad(kept[:-1], (1, 0), value=1.0)
+            kept = space_timesteps(len(betas), respacing)
+            self.timestep_map = torch.tensor(kept, device='cpu')
+            alphas_cumprod = (1 - self.betas).cumprod(0)[self.timestep_map]
+            self.betas = 1 - alphas_cumprod / F.pad(alphas_cumprod[:-1], (1, 0), value=1.0)
 
     @property
     def num_timesteps(self) -> int:
@@ -250,7 +254,8 @@ class LinearBetas(DiscreteSchedule):
                 'a longer one, by `respacing`'
             )
         scale = 1000 / num_timesteps
-        betas = torch.linspace(scale * 1e-4, scale * 0.02, num_timesteps, dtype=torch.float64)
+        ends = (scale * 1e-4, scale * 0.02)
+        betas = torch.linspace(*ends, num_timesteps, dtype=torch.float64, device='cpu')
         super().__init__(betas, respacing=respacing)
 
 
@@ -268,7 +273,7 @@ class CosineBetas(DiscreteSchedule):
     def __init__(self, *, num_timesteps: int = 1000, respacing: int | str | None = None) -> None:
         if num_timesteps < 1:
             raise ValueError(f'num_timesteps must be at least 1, got {num_timesteps}')
-        u = torch.arange(num_timesteps + 1, dtype=torch.float64) / num_timesteps
+        u = torch.arange(num_timesteps + 1, dtype=torch.float64, device='cpu') / num_timesteps
         g = ((u + 0.008) / 1.008 * math.pi * 0.5).cos() ** 2
         g = g / g[0]  # cancels, but the authors' last digits depend on it
         super().__init__((1 - g[1:] / g[:-1]).clamp(max=0.999), respacing=respacing)

@@ -5,6 +5,7 @@ from mmdiffseg.engine.hooks.diffusion_visualization_hook import DiffusionVisuali
 from mmdiffseg.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
 from mmdiffseg.engine.hooks.seed_each_iteration_hook import SeedEachIterationHook
 from mmdiffseg.engine.hooks.self_aligned_hook import SelfAlignedHook
+from mmdiffseg.engine.hooks.update_ema_hook import UpdateEMAHook
 
 __all__ = [
     'CheckpointMatchHook',
@@ -12,4 +13,5 @@ __all__ = [
     'NonFiniteLossHook',
     'SeedEachIterationHook',
     'SelfAlignedHook',
+    'UpdateEMAHook',
 ]

@@ -313,7 +313,7 @@ class SegDiffHead(BaseDecodeHead):
 
     def _class_ids(self, metas: Sequence[dict], device: torch.device) -> Tensor | None:
         """The ``image_class`` of each image (B,), for a network conditioned on it."""
-        if self.denoiser.num_image_classes is None:
+        if self.denoiser.label_emb is None:
             return None
         for meta in metas:
             if 'image_class' not in meta:

@@ -1,0 +1,5 @@
+"""Optimizer wrappers; importing this package registers all of them."""
+
+from mmdiffseg.engine.optim_wrappers.guarded import GuardedOptimWrapper
+
+__all__ = ['GuardedOptimWrapper']
