@@ -1,0 +1,24 @@
+"""Metrics; importing this package registers all of them."""
+
+from mmdiffseg.evaluation.binary_mask_metric import BinaryMaskMetric
+from mmdiffseg.evaluation.binary_masks import area_ratio, f1_score, iou, weighted_coverage
+from mmdiffseg.evaluation.boundaries import boundary_f1, boundary_map, boundary_matches
+from mmdiffseg.evaluation.calibration import (
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+)
+
+__all__ = [
+    'BinaryMaskMetric',
+    'area_ratio',
+    'boundary_f1',
+    'boundary_map',
+    'boundary_matches',
+    'brier_score',
+    'expected_calibration_error',
+    'f1_score',
+    'iou',
+    'reliability_bins',
+    'weighted_coverage',
+]
