@@ -1,4 +1,4 @@
-"""Sets of object masks as something to diffuse: Q slots of which the objects fill some (DFormer)."""
+"""Sets of masks as something to diffuse: Q slots, some of which hold objects (DFormer)."""
 
 import torch
 from torch import Tensor, nn

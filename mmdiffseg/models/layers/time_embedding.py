@@ -54,8 +54,12 @@ def sinusoidal_embedding(
         (B, C), float32.
     """
     half = channels // 2
-    steps = half - 1 if last_frequency_included else half
-    exponents = -math.log(10000) * torch.arange(half, dtype=torch.float32, device=t.device) / steps
+    k = torch.arange(half, dtype=torch.float32, device=t.device)
+    # each in its authors' order of operations: at t = 999 the last bit of a frequency shows
+    if last_frequency_included:
+        exponents = k * -(math.log(10000) / (half - 1))
+    else:
+        exponents = -math.log(10000) * k / half
     angles = t[:, None].float() * exponents.exp()  # (B, C // 2)
     waves = [angles.cos(), angles.sin()] if cos_first else [angles.sin(), angles.cos()]
     return F.pad(torch.cat(waves, dim=1), (0, channels % 2))
