@@ -10,7 +10,10 @@ REPO = Path(__file__).parents[2]
 TOOLS = REPO / 'tools'
 
 # the tools import what lies beside them, and configs read in this process the probe
-sys.path[:0] = [str(TOOLS / 'analysis_tools'), str(TOOLS / 'misc'), str(Path(__file__).parent)]
+TOOL_FOLDERS = [
+    TOOLS / name for name in ('analysis_tools', 'dataset_converters', 'misc', 'model_converters')
+]
+sys.path[:0] = map(str, [*TOOL_FOLDERS, Path(__file__).parent])
 
 TINY = """
 _base_ = {base!r}
@@ -71,6 +74,18 @@ def call_tool(monkeypatch, tmp_path):
         runpy.run_path(str(TOOLS / name), run_name='__main__')
 
     return call
+
+
+@pytest.fixture
+def refused(call_tool, capsys):
+    """Run a script of tools/ that ends before its work is done; what it says then."""
+
+    def run(name, *args):
+        with pytest.raises(SystemExit) as caught:
+            call_tool(name, *args)
+        return f'{caught.value}{capsys.readouterr().err}'
+
+    return run
 
 
 @pytest.fixture(scope='session')
