@@ -5,6 +5,7 @@ from mmdiffseg.datasets.ade20k import ADE20KDataset
 from mmdiffseg.datasets.binary_seg import BinarySegDataset
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
+from mmdiffseg.datasets.cityscapes_instances import CityscapesInstanceDataset
 from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
 from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
 from mmdiffseg.datasets.shapes import ShapesDataset
@@ -14,6 +15,7 @@ __all__ = [
     'BinarySegDataset',
     'CamVidDataset',
     'CityscapesDataset',
+    'CityscapesInstanceDataset',
     'FileChecks',
     'SeededDataset',
     'SeededInfiniteSampler',
