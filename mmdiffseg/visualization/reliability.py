@@ -29,7 +29,7 @@ def reliability_diagram(sums: NDArray[np.float64]) -> NDArray[np.uint8]:
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel='frequency of foreground')
     upper.legend(loc='upper left')
     lower.bar(edges[:-1], pixels, **bars)
-    lower.set(yscale='log', xlabel='probability of foreground', ylabel='pixels')
+    lower.set(yscale='log', ylim=(0.7, None), xlabel='probability of foreground', ylabel='pixels')
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
