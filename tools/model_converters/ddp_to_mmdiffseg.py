@@ -7,20 +7,15 @@ experiment is recognised by its shapes. DST gets the weights under mmdiffseg's n
 ``meta`` the classes, the palette, the config, and the label encoder they were trained with.
 """
 
-import argparse
 import math
 import re
 from pathlib import Path
 
-import torch
+from converting import run, write_checkpoint
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-import mmdiffseg
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.models.loading import load_exactly
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
 
@@ -109,38 +104,12 @@ def convert_file(
             f'{", ".join(list(weights)[:3])}, ...'
         )
     config = Config.fromfile(config_path or released_config(weights))
-    init_default_scope(config.default_scope)
-    model = MODELS.build(config.model)
-    load_exactly(model, weights, source=src)
-
-    dataset = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
-    encoder = model.decode_head.label_encoder
-    meta = dict(
-        mmdiffseg_version=mmdiffseg.__version__,
-        source=src,
-        cfg=config.pretty_text,
-        dataset_meta=dict(classes=dataset['classes'], palette=dataset['palette']),
-        label_encoder=dict(type=f'mmdiffseg.{type(encoder).__name__}', scale=encoder.scale),
-    )
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=weights, meta=meta), dst)
-    return f'{len(weights)} tensors of {Path(config.filename).stem} written to {dst}'
+    return write_checkpoint(weights, config, src=src, dst=dst)
 
 
 def main() -> None:
-    """Read the command line; what is wrong with the input ends it in one sentence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('src', help='checkpoint of the authors, a file or a URL')
-    parser.add_argument('dst', type=Path, help='file to write; must not exist')
-    parser.add_argument('--config', help='config of the model, where it is not a released one')
-    parser.add_argument('--trust', action='store_true', help='read a file that could run code')
-    args = parser.parse_args()
-    if args.dst.exists():
-        parser.error(f'{args.dst} exists and is not overwritten: choose another name')
-    try:
-        print(convert_file(args.src, args.dst, args.config, trust=args.trust))
-    except (OSError, ValueError) as error:
-        parser.exit(1, f'{error}\n')
+    """Read the command line."""
+    run(convert_file, __doc__.splitlines()[0])
 
 
 if __name__ == '__main__':

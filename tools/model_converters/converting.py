@@ -1,0 +1,67 @@
+"""What the converters of segmentation checkpoints share: check, write, command line."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor
+
+import mmdiffseg
+from mmdiffseg.models.loading import load_exactly
+
+
+def write_checkpoint(weights: dict[str, Tensor], config: Config, *, src: str, dst: Path) -> str:
+    """Write a checkpoint of mmdiffseg, after loading it into the model of its config.
+
+    Args:
+        weights: State dict in the names of the model.
+        config: Config of the model and of the data it was trained on.
+        src: Where the weights come from.
+        dst: File to write.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ValueError: The weights are not those of the model.
+    """
+    init_default_scope(config.default_scope)
+    model = MODELS.build(config.model)
+    load_exactly(model, weights, source=src)
+    dataset = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
+    encoder = model.decode_head.label_encoder
+    meta = dict(
+        mmdiffseg_version=mmdiffseg.__version__,
+        source=src,
+        cfg=config.pretty_text,
+        dataset_meta=dict(classes=dataset['classes'], palette=dataset['palette']),
+        label_encoder=dict(type=f'mmdiffseg.{type(encoder).__name__}', scale=encoder.scale),
+    )
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=weights, meta=meta), dst)
+    return f'{len(weights)} tensors of {Path(config.filename).stem} written to {dst}'
+
+
+def run(convert_file: Callable[..., str], description: str) -> None:
+    """Read the command line; what is wrong with the input ends it in one sentence.
+
+    Args:
+        convert_file: Called with source, destination, config, and ``trust``; returns what it did.
+        description: What the converter does.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('src', help='checkpoint of the authors, a file or a URL')
+    parser.add_argument('dst', type=Path, help='file to write; must not exist')
+    parser.add_argument('--config', help='config of the model, where it is not a released one')
+    parser.add_argument('--trust', action='store_true', help='read a file that could run code')
+    args = parser.parse_args()
+    if args.dst.exists():
+        parser.error(f'{args.dst} exists and is not overwritten: choose another name')
+    try:
+        print(convert_file(args.src, args.dst, args.config, trust=args.trust))
+    except (OSError, ValueError) as error:
+        parser.exit(1, f'{error}\n')
