@@ -1,5 +1,6 @@
 """The dataset bases with binary masks, run on a few generated files of each layout."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmdiffseg.datasets
-from mmdiffseg.registry import METRICS
+from mmdiffseg.registry import DATASETS, METRICS
 
 BASES = Path(mmdiffseg.datasets.__file__).parents[2] / 'configs/_base_/datasets'
 # name: (suffix of the images, values of the masks, sizes of the files)
@@ -68,3 +69,26 @@ def test_scores_masks_at_the_size_of_the_files(base):
         sample.pred_sem_seg = sample.gt_sem_seg
     metric.process({}, [sample.to_dict() for sample in samples])
     assert metric.evaluate(2) == dict(mIoU=100, F1=100, WCov=100, BoundF=100)
+
+
+def test_the_guide_to_own_masks_is_a_working_config(tmp_path):
+    guide = (BASES.parents[2] / 'docs/datasets.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', guide, re.S)
+    (example,) = [block for block in blocks if 'foreground=' in block]
+    path = tmp_path / 'own.py'
+    path.write_text(example.replace("'./segdiff_small_dsb2018.py'", f"'{BASES}/dsb2018_128.py'"))
+    cfg = Config.fromfile(path)
+    init_default_scope('mmseg')
+    for split in ('train', 'val'):
+        for kind, suffix, shape in (
+            ('images', 'jpg', (140, 150, 3)),
+            ('labels', 'png', (140, 150)),
+        ):
+            (tmp_path / kind / split).mkdir(parents=True)
+            picture = np.full(shape, 255, np.uint8)
+            assert cv2.imwrite(str(tmp_path / kind / split / f'a.{suffix}'), picture)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(tmp_path)
+        dataset = DATASETS.build(loader.dataset)
+        assert dataset.metainfo['classes'] == ('background', 'crack')
+        assert (dataset[0]['data_samples'].gt_sem_seg.data == 1).float().mean() > 0.4
