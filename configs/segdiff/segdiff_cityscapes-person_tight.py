@@ -1,0 +1,4 @@
+_base_ = './segdiff_cityscapes-person.py'
+train_dataloader = dict(dataset=dict(expansion=0))
+val_dataloader = dict(dataset=dict(expansion=0))
+test_dataloader = dict(dataset=dict(expansion=0))
