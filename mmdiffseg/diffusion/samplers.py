@@ -231,8 +231,9 @@ class Sampler:
         for index, (t, _) in enumerate(pairs):
             # filled on the device: copying a number there would wait for it
             prediction = predict(z_t, torch.full((1,), t, device=noise.device))
-            step = Step(index, t, z_t, prediction.x0, prediction.logits)
-            stop = callback is not None and callback(step)
+            stop = callback is not None and callback(
+                Step(index, t, z_t, prediction.x0, prediction.logits)
+            )
             if stop or index == steps - 1:
                 break
             fresh = None

@@ -1,6 +1,19 @@
-"""Heads that diffuse."""
+"""Heads that diffuse, and the fusion head behind one of them."""
+
+from importlib.util import find_spec
 
 from mmdiffseg.models.heads.ddp_head import DDPHead
 from mmdiffseg.models.heads.segdiff_head import SegDiffHead
 
 __all__ = ['DDPHead', 'SegDiffHead']
+
+if find_spec('mmdet') is None:
+    from mmdiffseg.models.without_mmdet import refuse
+
+    refuse('DFormerHead', 'DFormerSegHead', 'MSDeformAttnPixelDecoder', 'UniversalFusionHead')
+else:
+    from mmdiffseg.models.heads.dformer_head import DFormerHead, DFormerSegHead
+    from mmdiffseg.models.heads.universal_fusion_head import UniversalFusionHead
+    from mmdiffseg.models.layers.pixel_decoder import MSDeformAttnPixelDecoder
+
+    __all__ += ['DFormerHead', 'DFormerSegHead', 'MSDeformAttnPixelDecoder', 'UniversalFusionHead']
