@@ -53,6 +53,7 @@ def make_runner(tmp_path):
         work_dir=None,
         num_workers=0,
         log_level='ERROR',
+        optim_wrapper=None,
         **kwargs,
     ):
         return Runner(
@@ -65,7 +66,7 @@ def make_runner(tmp_path):
                 'sampler': {'type': 'mmdiffseg.SeededInfiniteSampler'},
             },
             train_cfg={'type': 'IterBasedTrainLoop', 'max_iters': max_iters},
-            optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.01}},
+            optim_wrapper=optim_wrapper or {'optimizer': {'type': 'SGD', 'lr': 0.01}},
             default_hooks={
                 'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 2}
             },
@@ -78,3 +79,8 @@ def make_runner(tmp_path):
         )
 
     return make
+
+
+@pytest.fixture
+def toy_model():
+    return ToyModel

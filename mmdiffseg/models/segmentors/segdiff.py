@@ -36,23 +36,53 @@ class SegDiff(DiffusionEncoderDecoder):
             ``uncertainty`` (1, H, W) in [0, 0.5], the standard deviation over the generations, the
             largest of all classes.
         """
+        generations = self.generate(inputs, data_samples)
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in generations]
+        for sample, probs in zip(data_samples, generations, strict=True):
+            self.combine(probs, sample)
+        return data_samples
+
+    def generate(
+        self, inputs: Tensor, data_samples: OptSampleList = None, steps: int | None = None
+    ) -> list[Tensor]:
+        """Generate masks, as probabilities at the original size of each image.
+
+        Args:
+            inputs: Images (B, 3, H, W).
+            data_samples: Their samples, left as they are.
+            steps: Sampling steps instead of the head's ``timesteps``.
+
+        Returns:
+            For each image the class probabilities (N, K, H, W) of its N generations.
+        """
         head = self.decode_head
 
         def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
-            masks = head.sample_images(feature, metas)  # (N, B, C, h, w)
+            masks = head.sample_images(feature, metas, steps=steps)  # (N, B, C, h, w)
             # (N, B, C, h, w) -> (B, N C, h, w)
             return [head.predict_by_feat(masks.transpose(0, 1).flatten(1, 2), metas)]
 
         (masks,) = self._infer(
             inputs, data_samples, decode, [head.randsteps * head.label_encoder.channels]
         )
-        masks = self._restore(masks, data_samples)
-        if data_samples is None:
-            data_samples = [SegDataSample() for _ in masks]
-        for sample, mask in zip(data_samples, masks, strict=True):
-            mask = mask.unflatten(0, (head.randsteps, -1))  # (N C, H, W) -> (N, C, H, W)
-            self._combine(sample, head.probabilities(mask))
-        return data_samples
+        return [
+            head.probabilities(mask.unflatten(0, (head.randsteps, -1)))  # (N C, H, W) -> (N, C, ..)
+            for mask in self._restore(masks, data_samples)
+        ]
+
+    def combine(self, probs: Tensor, sample: SegDataSample) -> None:
+        """Write into a sample what generations (N, K, H, W) say together; see :meth:`predict`."""
+        mean = probs.mean(dim=0)  # (K, H, W)
+        if self.decode_head.num_classes == 2:
+            labels = (mean[1:] > self.test_cfg.get('threshold', 0.5)).long()
+            sample.seg_prob = PixelData(data=mean[1:])
+        else:
+            labels = mean.argmax(dim=0, keepdim=True)
+        spread = probs.std(dim=0, correction=0).amax(dim=0, keepdim=True)
+        sample.pred_sem_seg = PixelData(data=labels)
+        sample.seg_logits = PixelData(data=mean)
+        sample.uncertainty = PixelData(data=spread)
 
     def predict_trajectory(
         self, inputs: Tensor, data_samples: OptSampleList = None, steps: int | None = None
@@ -92,16 +122,3 @@ class SegDiff(DiffusionEncoderDecoder):
                 sample.noisy_map = PixelData(data=noisy_map)
             frames.append(frame)
         return frames
-
-    def _combine(self, sample: SegDataSample, probs: Tensor) -> None:
-        """Write what the generations (N, K, H, W) say together into a sample."""
-        mean = probs.mean(dim=0)  # (K, H, W)
-        if self.decode_head.num_classes == 2:
-            labels = (mean[1:] > self.test_cfg.get('threshold', 0.5)).long()
-            sample.seg_prob = PixelData(data=mean[1:])
-        else:
-            labels = mean.argmax(dim=0, keepdim=True)
-        spread = probs.std(dim=0, correction=0).amax(dim=0, keepdim=True)
-        sample.pred_sem_seg = PixelData(data=labels)
-        sample.seg_logits = PixelData(data=mean)
-        sample.uncertainty = PixelData(data=spread)

@@ -1,0 +1,107 @@
+r"""Cost of SegDiff's generations: all at once with the image encoded once, against one by one.
+
+    python tools/analysis_tools/generation_cost.py configs/segdiff/segdiff_cityscapes-car.py \
+        --steps 3 --size 128 128 --threads 1
+
+The other way is the released code's network call taken literally: every step of every chain
+encodes the image again, and the chains run one after the other. Both start from the same noise on
+the same (random) weights, take turns in one process, and must end in equal masks. With more steps
+the ratio comes nearer to (encoder + U-Net) / U-Net.
+"""
+
+import argparse
+from functools import partial
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor
+
+from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
+from mmdiffseg.models.segmentors import SegDiff
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('--steps', type=int, default=100)
+    parser.add_argument('--generations', type=int, default=9)
+    parser.add_argument('--size', type=int, nargs=2, default=[128, 128], metavar=('H', 'W'))
+    parser.add_argument('--runs', type=int, default=3, help='timed calls of each')
+    parser.add_argument('--warmup', type=int, default=1, help='calls of each before that')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--threads', type=int, help='CPU threads')
+    return parser.parse_args()
+
+
+def at_once(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tensor]) -> Tensor:
+    """All chains in one batch, the image encoded once: (N, C, H, W)."""
+    head = model.decode_head
+    head.randsteps = len(noise)
+    (feature,) = model.extract_feat(image)
+    steps = len(step_noise) + 1
+    return head.sample(feature, noise=noise, step_noise=step_noise, steps=steps)[:, 0]
+
+
+def one_by_one(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tensor]) -> Tensor:
+    """Each chain for itself, the image encoded in every step: (N, C, H, W)."""
+    head = model.decode_head
+    head.randsteps = 1
+    prepare, masks = head.denoiser.prepare, []
+
+    def encode_again(z_t: Tensor, t: Tensor, context: None, class_ids: None = None) -> Tensor:
+        (feature,) = model.extract_feat(image)
+        return denoise(z_t, t, prepare(feature))
+
+    denoise, head.denoiser.forward = head.denoiser.forward, encode_again
+    head.denoiser.prepare = lambda feature: None
+    try:
+        for row in range(len(noise)):
+            mine = [step[row : row + 1] for step in step_noise]
+            steps = len(step_noise) + 1
+            chain = head.sample(image, noise=noise[row : row + 1], step_noise=mine, steps=steps)
+            masks.append(chain[:, 0])
+    finally:
+        del head.denoiser.forward, head.denoiser.prepare  # the class's own methods show again
+    return torch.cat(masks)
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    cfg = Config.fromfile(args.config)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).to(device).eval()
+    # the last layer starts at zero and would hide every difference
+    torch.nn.init.normal_(model.decode_head.denoiser.out[2].weight, std=0.01)
+    image = torch.randn(1, 3, *args.size, device=device)
+    shape = (args.generations, model.decode_head.label_encoder.channels, *args.size)
+    noise = torch.randn(shape, device=device)
+    step_noise = [torch.randn(shape, device=device) for _ in range(args.steps - 1)]
+    calls = {
+        'one by one': partial(one_by_one, model, image, noise, step_noise),
+        'at once': partial(at_once, model, image, noise, step_noise),
+    }
+    with torch.no_grad():
+        described = ', '.join(f'{key} {value}' for key, value in environment(device).items())
+        print(described)
+        print(f'{args.generations} chains of {args.steps} steps, {args.size[0]}x{args.size[1]}')
+        seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
+        for name, call in calls.items():
+            memory = peak_memory(call, device)
+            spare = 'unknown' if memory is None else f'{memory:.0f} MiB'
+            print(f'{name}: {seconds[name]:.2f} s, {spare} beyond the weights')
+        print(f'ratio: {seconds["one by one"] / seconds["at once"]:.2f}')
+        first, second = (call() for call in calls.values())
+    print(f'largest difference: {(first - second).abs().max():.1e} of {first.abs().max():.1e}')
+
+
+if __name__ == '__main__':
+    main()
