@@ -1,6 +1,7 @@
 """The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
 
 from mmdiffseg.diffusion.corruption import corrupt, prediction_target, to_x0
+from mmdiffseg.diffusion.depth_encoder import DepthEncoder
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
@@ -20,8 +21,8 @@ from mmdiffseg.diffusion.samplers import (
     ddim_step,
     ddpm_step,
 )
-from mmdiffseg.diffusion.schedules import CosineLogSNR, LinearLogSNR
-from mmdiffseg.diffusion.uncertainty import ChangeCount, GenerationSpread
+from mmdiffseg.diffusion.schedules import CosineGamma, CosineLogSNR, LinearLogSNR
+from mmdiffseg.diffusion.uncertainty import ChangeCount, DepthChange, DepthSpread, GenerationSpread
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
 
 __all__ = [
@@ -30,9 +31,13 @@ __all__ = [
     'ChangeCount',
     'ClassEmbeddingEncoder',
     'CosineBetas',
+    'CosineGamma',
     'CosineLogSNR',
     'DDIMSampler',
     'DDPMSampler',
+    'DepthChange',
+    'DepthEncoder',
+    'DepthSpread',
     'DiscreteSchedule',
     'GenerationSpread',
     'LabelEncoder',

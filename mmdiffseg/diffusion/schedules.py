@@ -98,3 +98,27 @@ class LinearLogSNR(ContinuousSchedule):
     def log_snr(self, t: Tensor) -> Tensor:
         """See :meth:`ContinuousSchedule.log_snr`."""
         return -torch.expm1(1e-4 + 10 * _at_least_float32(t) ** 2).log()
+
+
+@NOISE_SCHEDULES.register_module()
+class CosineGamma(ContinuousSchedule):
+    """Cosine schedule of DDP's released depth code, which is :class:`CosineLogSNR` without a clamp.
+
+    gamma(t) = cos((t + 2e-4) / (1 + 2.5e-4) * pi / 2)^2 and z_t = sqrt(gamma) x0 +
+    sqrt(1 - gamma) eps.
+    """
+
+    def gamma(self, t: Tensor) -> Tensor:
+        """Share of the signal in the variance at times ``t``, shape of ``t``, float32 or better."""
+        angle = (_at_least_float32(t) + 2e-4) / (1 + 2.5e-4) * math.pi * 0.5
+        return angle.cos() ** 2
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """See :meth:`ContinuousSchedule.log_snr`."""
+        gamma = self.gamma(t)
+        return gamma.log() - (1 - gamma).log()
+
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`ContinuousSchedule.alpha_sigma`."""
+        gamma = self.gamma(t)
+        return gamma.sqrt(), (1 - gamma).sqrt()

@@ -94,6 +94,69 @@ class GenerationSpread:
         return spread.clamp(0, 1).unsqueeze(1)  # rounding may leave the interval by an ulp
 
 
+class DepthChange:
+    """How much a pixel's depth changes from step to step.
+
+    Args:
+        images: Number B of images in each chain's batch.
+    """
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self.previous: Tensor | None = None
+        self.changes: Tensor | None = None
+        self.transitions = 0
+
+    def __call__(self, step: Step) -> None:
+        """Compare one step's depths with those before it."""
+        depth = step.logits.float().unflatten(0, (-1, self.images))  # (G, B, 1, h, w)
+        if step.index == 0:
+            self.previous = depth
+            if self.changes is None:
+                self.changes = torch.zeros_like(depth[0])
+            return
+        change = (depth - self.previous).abs() / torch.maximum(depth, self.previous)
+        self.changes += change.sum(dim=0)
+        self.transitions += len(change)
+        self.previous = depth
+
+    def map(self) -> Tensor:
+        """Mean change over the larger depth, (B, 1, h, w) in [0, 1]; zero for a single step."""
+        return self.changes / max(self.transitions, 1)
+
+
+class DepthSpread:
+    """How much the last depths of several generations differ.
+
+    Args:
+        images: Number B of images in each chain's batch.
+        steps: Number of steps of the chains.
+    """
+
+    def __init__(self, images: int, *, steps: int) -> None:
+        self.images = images
+        self.last = steps - 1
+        self.generations = 0
+        self.total: Tensor | float = 0.0
+        self.total_square: Tensor | float = 0.0
+
+    def __call__(self, step: Step) -> None:
+        """Add the generations of a finished chain."""
+        if step.index != self.last:
+            return
+        depth = step.logits.double().unflatten(0, (-1, self.images))  # (G, B, 1, h, w)
+        self.generations += len(depth)
+        self.total = self.total + depth.sum(dim=0)
+        self.total_square = self.total_square + depth.square().sum(dim=0)
+
+    def map(self) -> Tensor:
+        """Standard deviation over the root mean square, (B, 1, h, w) in [0, 1]."""
+        square = self.total_square / self.generations
+        variance = square - (self.total / self.generations).square()
+        # rounding may leave the interval by an ulp
+        return (variance / square).clamp(0, 1).sqrt().float()
+
+
 def entropy(probs: Tensor, dim: int) -> Tensor:
     """Entropy of probabilities along ``dim``, divided by the log of their number: in [0, 1]."""
     nats = torch.special.entr(probs).sum(dim)

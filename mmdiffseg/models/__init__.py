@@ -1,5 +1,5 @@
 """Networks; importing this package registers all of them."""
 
-from mmdiffseg.models import backbones, denoisers, heads, layers, necks, segmentors
+from mmdiffseg.models import backbones, denoisers, heads, layers, losses, necks, segmentors
 
-__all__ = ['backbones', 'denoisers', 'heads', 'layers', 'necks', 'segmentors']
+__all__ = ['backbones', 'denoisers', 'heads', 'layers', 'losses', 'necks', 'segmentors']

@@ -4,19 +4,17 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.corruption import corrupt
 from mmdiffseg.diffusion.randomness import randn
-from mmdiffseg.diffusion.samplers import Callback, Prediction, Step
-from mmdiffseg.models.sampling import sample_generations, sample_key
-from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
+from mmdiffseg.models.ddp import DDPBaseHead
+from mmdiffseg.registry import LABEL_ENCODERS, MODELS
 
 
 @MODELS.register_module()
-class DDPHead(BaseDecodeHead):
+class DDPHead(DDPBaseHead):
     """Head of DDP (arXiv 2303.17559) for mmseg's plain ``EncoderDecoder``.
 
     Training corrupts the encoded ground truth at a random time and asks the decoder for the clean
@@ -72,62 +70,37 @@ class DDPHead(BaseDecodeHead):
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
+        if accumulation not in (False, 'prob'):
+            raise ValueError(f"accumulation must be False or 'prob', got {accumulation!r}")
+        if LABEL_ENCODERS.get(label_encoder['type']).learned:
+            label_encoder = {'channels': channels, **label_encoder}
         super().__init__(
             in_channels=in_channels,
             channels=channels,
             num_classes=num_classes,
-            dropout_ratio=0,
+            label_encoder={
+                **label_encoder,
+                'num_classes': num_classes,
+                'ignore_index': ignore_index,
+            },
+            noise_schedule=noise_schedule,
+            diffusion_sampler={'t_min': sample_range[0], **diffusion_sampler},
+            denoiser=denoiser,
+            timesteps=timesteps,
+            randsteps=randsteps,
+            sample_range=sample_range,
+            time_input='log_snr',
+            max_batch=max_batch,
+            seed=seed,
+            loss_decode=loss_decode,
             in_index=in_index,
             input_transform=input_transform,
-            loss_decode=loss_decode,
             ignore_index=ignore_index,
             align_corners=align_corners,
-            init_cfg=None,
         )
-        if accumulation not in (False, 'prob'):
-            raise ValueError(f"accumulation must be False or 'prob', got {accumulation!r}")
-        if randsteps < 1:
-            raise ValueError(f'randsteps must be at least 1, got {randsteps}')
-        if max_batch is not None and max_batch < 1:
-            raise ValueError(f'max_batch must be at least 1, got {max_batch}')
-        if not 0 <= sample_range[0] < sample_range[1] <= 1:
-            raise ValueError(f'sample_range must rise within [0, 1], got {sample_range}')
-        self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
-        self.diffusion_sampler = SAMPLERS.build(
-            {'t_min': sample_range[0], **diffusion_sampler, 'schedule': self.noise_schedule}
-        )
-        self.diffusion_sampler.time_pairs(timesteps)  # refuses impossible step counts right here
-        if LABEL_ENCODERS.get(label_encoder['type']).learned:
-            label_encoder = {'channels': channels, **label_encoder}
-        self.label_encoder = LABEL_ENCODERS.build(
-            {**label_encoder, 'num_classes': num_classes, 'ignore_index': ignore_index}
-        )
-        self.denoiser = MODELS.build(
-            {
-                **denoiser,
-                'feature_channels': self.in_channels,
-                'map_channels': self.label_encoder.channels,
-                'channels': channels,
-            }
-        )
-        self.timesteps = timesteps
-        self.randsteps = randsteps
         self.accumulation = accumulation
-        self.sample_range = sample_range
         self.self_aligned = self_aligned
-        self.max_batch = max_batch
-        self.seed = seed
         nn.init.xavier_uniform_(self.conv_seg.weight)
-
-    def denoise(self, z_t: Tensor, t: Tensor, context: tuple) -> Tensor:
-        """Class logits (B, K, h, w) for noisy maps (B, C, h, w) at times (B,) or (1,)."""
-        decoded = self.denoiser(z_t, self.noise_schedule.log_snr(t), context)
-        return self.conv_seg(decoded).float()
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Sample logits (B, K, h, w) from features, with the noise of nameless images."""
-        feature = self._transform_inputs(inputs)
-        return self.sample(feature, keys=[''] * len(feature))
 
     def loss(
         self,
@@ -174,19 +147,14 @@ class DDPHead(BaseDecodeHead):
         See :meth:`loss` for the arguments.
         """
         b, _, h, w = feature.shape
-
-        def draw_times() -> Tensor:
-            times = torch.empty(b, device=feature.device)
-            return times.uniform_(*self.sample_range, generator=generator)
-
         # drawn in the released code's order: the time first, but last when self-aligned
         if t is None and not self.self_aligned:
-            t = draw_times()
+            t = self.draw_times(feature, generator)
         if noise is None:
             shape = (b, self.label_encoder.channels, h, w)
             noise = randn(shape, generator=generator, device=feature.device)
         if t is None:
-            t = draw_times()
+            t = self.draw_times(feature, generator)
 
         context = self.denoiser.prepare(feature)
         if self.self_aligned:
@@ -198,105 +166,6 @@ class DDPHead(BaseDecodeHead):
             labels = F.interpolate(labels.float(), size=(h, w), mode='nearest').long()[:, 0]
         z_t = corrupt(self.label_encoder.encode(labels), noise, *self.noise_schedule.alpha_sigma(t))
         return self.denoise(z_t, t, context)
-
-    def predict(
-        self,
-        inputs: Sequence[Tensor],
-        batch_img_metas: list[dict],
-        test_cfg: dict,
-        *,
-        steps: int | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """Sample logits (B, K, H, W), resized to the input image.
-
-        Args:
-            inputs: Features of the neck.
-            batch_img_metas: Meta information; it names the images, each of which has its own noise.
-                The windows of a sliding inference share that of their image.
-            test_cfg: Unused, part of mmseg's interface.
-            steps: Sampling steps instead of ``timesteps``.
-            noise: See :meth:`sample`; instead of noise by name, as is the next.
-            generator: See :meth:`sample`.
-            callback: Sees every step of every chain.
-        """
-        feature = self._transform_inputs(inputs)
-        keys = None
-        if noise is None and generator is None:
-            keys = [sample_key(meta) for meta in batch_img_metas]
-        logits = self.sample(
-            feature, keys=keys, noise=noise, generator=generator, steps=steps, callback=callback
-        )
-        return self.predict_by_feat(logits, batch_img_metas)
-
-    def sample(
-        self,
-        feature: Tensor,
-        *,
-        keys: Sequence[str] | None = None,
-        noise: Tensor | None = None,
-        step_noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-        steps: int | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """Run the chains of all generations and average what they return.
-
-        Args:
-            feature: Image feature (B, in_channels, h, w).
-            keys: Names of the images: each (image, generation) then draws from a generator of its
-                own, whatever the batch around it.
-            noise: Starting noise (randsteps * B, C, h, w), all images once per generation.
-            step_noise: The same for each step of a stochastic sampler but the last.
-            generator: Draws for all samples, where there are no ``keys``.
-            steps: Sampling steps instead of ``timesteps``.
-            callback: Sees every step; its batch holds all images once per generation.
-
-        Returns:
-            Logits (B, K, h, w); probabilities with ``accumulation='prob'``.
-        """
-        b, _, h, w = feature.shape
-        context = self.denoiser.prepare(feature)
-        total, count = 0.0, 0
-
-        def predict(z_t: Tensor, t: Tensor) -> Prediction:
-            # like the encoded maps, so that the denoiser's tokens are a view
-            z_t = z_t.contiguous(memory_format=torch.channels_last)
-            logits = self.denoise(z_t, t, context)
-            return Prediction(self.label_encoder.encode_logits(logits), logits)
-
-        def add(values: Tensor) -> None:
-            nonlocal total, count
-            values = values.unflatten(0, (-1, b))  # (G, B, K, h, w)
-            total = total + values.sum(dim=0)
-            count += len(values)
-
-        def observe(step: Step) -> bool | None:
-            if self.accumulation:
-                add(step.logits.softmax(dim=1))
-            return callback(step) if callback is not None else None
-
-        chains = sample_generations(
-            self.diffusion_sampler,
-            predict,
-            shape=(b, self.label_encoder.channels, h, w),
-            steps=self.timesteps if steps is None else steps,
-            generations=self.randsteps,
-            device=feature.device,
-            max_batch=self.max_batch,
-            seed=self.seed,
-            keys=keys,
-            noise=noise,
-            step_noise=step_noise,
-            generator=generator,
-            callback=observe,
-        )
-        for last in chains:
-            if not self.accumulation:
-                add(last.logits)
-        return total / count
 
     def _check_labels(self, labels: Tensor) -> None:
         known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)

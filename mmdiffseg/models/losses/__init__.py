@@ -1,0 +1,5 @@
+"""Losses."""
+
+from mmdiffseg.models.losses.sig_loss import SigLoss
+
+__all__ = ['SigLoss']
