@@ -2,6 +2,7 @@
 
 from mmdiffseg.compat.mmcv_ops import install_stand_in
 from mmdiffseg.compat.openmmlab import check_openmmlab, is_onedl
+from mmdiffseg.compat.panoptic_api import install_panopticapi
 from mmdiffseg.compat.torchvision_ops import declare_missing_ops
 
 __all__ = ['apply']
@@ -11,6 +12,7 @@ def apply() -> None:
     """Run on `import mmdiffseg`: check what is installed, and mend what needs it."""
     check_openmmlab()
     install_stand_in()
+    install_panopticapi()
     declare_missing_ops()
     # These two import mmengine, hence only after the check
     from mmdiffseg.compat.package_names import register_package_names

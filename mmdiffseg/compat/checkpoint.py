@@ -9,6 +9,7 @@ import codecs
 import os
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -50,12 +51,29 @@ def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False)
         FileNotFoundError: There is no such file, or it cannot be downloaded.
         ValueError: It is damaged, needs `trust`, or holds no state dict.
     """
+    path = local_file(path_or_url)
+    checkpoint = read_file(path, trust=trust)
+    if isinstance(checkpoint, dict) and 'state_dict' in checkpoint:
+        return checkpoint
+    if isinstance(checkpoint, dict) and all(torch.is_tensor(v) for v in checkpoint.values()):
+        return {'state_dict': checkpoint}
+    held = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+    raise ValueError(f'{path} holds no `state_dict` and is none itself: it holds {held}.')
+
+
+def local_file(path_or_url: str | os.PathLike) -> Path:
+    """Find a file, downloading it once if it is a URL; see :func:`load_checkpoint_file`."""
     path = _download(str(path_or_url)) if '://' in str(path_or_url) else Path(path_or_url)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
+    return path
+
+
+def read_file(path: Path, *, trust: bool) -> Any:
+    """Read whatever a file of torch holds; see :func:`load_checkpoint_file`."""
     allow_log_history()
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=not trust)
+        return torch.load(path, map_location='cpu', weights_only=not trust)
     except UnpicklingError as error:
         raise ValueError(
             f'{path} is damaged or holds more than tensors and plain values, which can run code '
@@ -63,12 +81,6 @@ def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False)
         ) from error
     except (RuntimeError, EOFError) as error:
         raise ValueError(f'{path} is damaged or no checkpoint of torch: {error}') from error
-    if isinstance(checkpoint, dict) and 'state_dict' in checkpoint:
-        return checkpoint
-    if isinstance(checkpoint, dict) and all(torch.is_tensor(v) for v in checkpoint.values()):
-        return {'state_dict': checkpoint}
-    held = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-    raise ValueError(f'{path} holds no `state_dict` and is none itself: it holds {held}.')
 
 
 def _download(url: str) -> Path:
