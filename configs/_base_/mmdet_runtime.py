@@ -1,0 +1,4 @@
+_base_ = './default_runtime.py'
+default_scope = 'mmdet'
+visualizer = dict(type='DetLocalVisualizer')
+tta_model = None

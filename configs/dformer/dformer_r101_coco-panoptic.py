@@ -1,0 +1,2 @@
+_base_ = './dformer_r50_coco-panoptic.py'
+model = dict(backbone=dict(depth=101, pretrained='resnet101.tv_in1k'))
