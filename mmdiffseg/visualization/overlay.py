@@ -59,6 +59,12 @@ def heat_overlay(image: NDArray, heat: NDArray, *, colormap: str = 'inferno') ->
     return (_grey(image, 0.5) * (1 - weight) + glow * weight).astype(np.uint8)
 
 
+def grey_map(values: NDArray) -> NDArray:
+    """A map (H, W) in [0, 1], black to white."""
+    grey = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
 def error_map(
     image: NDArray, labels: NDArray, target: NDArray, *, ignore_index: int = 255
 ) -> NDArray:

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from mmdiffseg.engine.hooks import DiffusionVisualizationHook
+from mmdiffseg.engine.hooks.diffusion_visualization_hook import draw_frame, draw_panel
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 
 META = {'classes': ('ground', 'thing'), 'palette': [(10, 10, 10), (250, 0, 0)]}
@@ -100,3 +101,43 @@ def test_other_models_are_drawn_without_steps(batch, tmp_path):
 def test_a_film_needs_a_folder():
     with pytest.raises(ValueError, match='film=True needs an out_dir'):
         DiffusionVisualizationHook(film=True)
+
+
+def test_masks_are_shown_as_they_are_denoised():
+    frame = predicted()
+    image = np.zeros((*SIZE, 3), dtype=np.uint8)
+    assert list(draw_frame(image, frame, 'step 1', META)) == ['image', 'step 1']
+    probs = torch.linspace(-1, 2, 600).view(1, *SIZE)
+    frame.noisy_map = frame.seg_logits = PixelData(data=torch.cat([1 - probs, probs]))
+    pictures = draw_frame(image, frame, 'step 1', META)
+    assert list(pictures) == ['image', 'noisy mask', 'its estimate', 'step 1']
+    assert pictures['noisy mask'][0, 0].tolist() == [0, 0, 0]
+    assert pictures['noisy mask'][-1, -1].tolist() == [255, 255, 255]
+    assert pictures['noisy mask'][10, 0].tolist() == [128, 128, 128]
+
+
+def test_objects_of_one_image_get_pictures_of_their_own(tmp_path, batch):
+    for index, sample in enumerate(batch['data_samples']):
+        sample.set_metainfo(
+            dict(
+                img_path=batch['data_samples'][0].img_path,
+                sample_id=f'object_{index}',
+                window=(2, 3, 12, 9),
+            )
+        )
+        for name in ('pred_sem_seg', 'gt_sem_seg', 'uncertainty'):
+            sample.set_data({name: PixelData(data=sample.get(name).data[:, 3:9, 2:12])})
+    hook = DiffusionVisualizationHook(out_dir=str(tmp_path / 'pictures'))
+    hook.before_run(None)
+    plain = nn.Module()  # no chains of whole images beside the crops
+    hook.after_test_iter(runner(plain), 0, batch, batch['data_samples'])
+    names = sorted(path.name for path in (tmp_path / 'pictures').iterdir())
+    assert names == ['object_0.png', 'object_1.png']
+
+
+def test_a_probability_is_part_of_the_panel(batch):
+    image, sample = np.zeros((*SIZE, 3), dtype=np.uint8), batch['data_samples'][0]
+    before = draw_panel(image, sample, {}, META, columns=8)
+    sample.seg_prob = PixelData(data=torch.rand(1, *SIZE))
+    after = draw_panel(image, sample, {}, META, columns=8)
+    assert after.shape[1] > before.shape[1]

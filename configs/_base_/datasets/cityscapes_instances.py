@@ -4,7 +4,7 @@
 dataset_type = 'mmdiffseg.CityscapesInstanceDataset'
 data_root = 'data/cityscapes'
 crop_size = (128, 128)
-# the usual ones, and what names a crop (many share an image) and its category
+# the usual ones, and what names a crop (many share an image), its place and its category
 meta_keys = (
     'img_path',
     'ori_shape',
@@ -15,6 +15,7 @@ meta_keys = (
     'flip_direction',
     'reduce_zero_label',
     'sample_id',
+    'window',
     'image_class',
 )
 train_pipeline = [

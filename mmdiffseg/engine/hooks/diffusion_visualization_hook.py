@@ -16,7 +16,14 @@ from PIL import Image
 
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
-from mmdiffseg.visualization import error_map, heat_overlay, label_overlay, panel, write_film
+from mmdiffseg.visualization import (
+    error_map,
+    grey_map,
+    heat_overlay,
+    label_overlay,
+    panel,
+    write_film,
+)
 
 
 @HOOKS.register_module()
@@ -113,6 +120,9 @@ class DiffusionVisualizationHook(Hook):
                 frames = model.predict_trajectory(inputs, samples, max(self.steps))
         for index, sample in enumerate(outputs):
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
+            if 'window' in sample:  # of a crop around one of the objects of an image
+                left, top, right, bottom = sample.window
+                image = image[top:bottom, left:right]
             predictions = {'prediction': sample.pred_sem_seg}
             if chains:
                 predictions = {
@@ -120,13 +130,13 @@ class DiffusionVisualizationHook(Hook):
                     for count, chain in chains.items()
                 }
             pages = [draw_panel(image, sample, predictions, meta)]
-            film = [frame[index].pred_sem_seg for frame in frames]
-            legend = colours_of(film, meta)  # of all frames, whose pages must have one size
-            for step, labels in enumerate(film, start=1):
-                picture = label_overlay(image, _array(labels), meta['palette'])
-                captions = {'image': image, f'step {step} of {len(film)}': picture}
-                pages.append(panel(captions, legend=legend))
-            yield Path(sample.img_path).stem, pages
+            film = [frame[index] for frame in frames]
+            # of all frames, whose pages must have one size
+            legend = colours_of([frame.pred_sem_seg for frame in film], meta)
+            for step, frame in enumerate(film, start=1):
+                pictures = draw_frame(image, frame, f'step {step} of {len(film)}', meta)
+                pages.append(panel(pictures, legend=legend))
+            yield sample.get('sample_id') or Path(sample.img_path).stem, pages
 
 
 def colours_of(maps: Iterable[PixelData], meta: dict) -> dict[str, Sequence[int]]:
@@ -149,7 +159,7 @@ def draw_panel(
     Args:
         image: The image (H, W, 3), uint8 RGB.
         sample: Its ``pred_sem_seg``, whose errors are shown if it has ``gt_sem_seg``, and maybe
-            its ``uncertainty``.
+            ``seg_prob``, the probability of the foreground, and ``uncertainty``.
         predictions: Label map to show under each caption.
         meta: ``classes`` and ``palette`` of the data.
         columns: Pictures in a row.
@@ -163,6 +173,8 @@ def draw_panel(
     pictures = {'image': image}
     for caption, map_ in labels.items():
         pictures[caption] = label_overlay(image, _array(map_), meta['palette'])
+    if 'seg_prob' in sample:
+        pictures['probability'] = grey_map(_array(sample.seg_prob))
     if 'uncertainty' in sample:
         pictures['uncertainty'] = heat_overlay(image, _array(sample.uncertainty))
     if 'gt_sem_seg' in sample:
@@ -170,6 +182,26 @@ def draw_panel(
             image, _array(sample.pred_sem_seg), _array(sample.gt_sem_seg)
         )
     return panel(pictures, columns=columns, legend=colours_of(labels.values(), meta))
+
+
+def draw_frame(
+    image: NDArray, frame: SegDataSample, caption: str, meta: dict
+) -> dict[str, NDArray]:
+    """Pictures of one step of a film, by caption.
+
+    Args:
+        image: The image (H, W, 3), uint8 RGB.
+        frame: The ``pred_sem_seg`` of the step; where two classes are denoised as a mask also
+            ``noisy_map``, what went into the network, and ``seg_logits``, the probabilities.
+        caption: Of the prediction.
+        meta: ``classes`` and ``palette`` of the data.
+    """
+    pictures = {'image': image}
+    if 'noisy_map' in frame and len(meta['classes']) == 2:
+        pictures['noisy mask'] = grey_map(frame.noisy_map.data[1].cpu().numpy())
+        pictures['its estimate'] = grey_map(frame.seg_logits.data[1].cpu().numpy())
+    pictures[caption] = label_overlay(image, _array(frame.pred_sem_seg), meta['palette'])
+    return pictures
 
 
 def _array(map_: PixelData) -> NDArray:

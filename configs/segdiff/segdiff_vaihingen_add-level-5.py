@@ -1,0 +1,3 @@
+# Ablation: the image is added after the 5th down-sampling
+_base_ = './segdiff_vaihingen.py'
+model = dict(decode_head=dict(denoiser=dict(fusion_level=5)))

@@ -1,0 +1,3 @@
+# The network learns the variance of its steps
+_base_ = './segdiff_vaihingen.py'
+model = dict(decode_head=dict(diffusion_sampler=dict(variance='learned_range')))

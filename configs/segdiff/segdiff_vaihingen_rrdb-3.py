@@ -1,0 +1,3 @@
+# Sweep over the number of RRDB blocks: 3 instead of 6
+_base_ = './segdiff_vaihingen.py'
+model = dict(backbone=dict(num_blocks=3))
