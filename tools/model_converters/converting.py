@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor
 
 import mmdiffseg
 from mmdiffseg.models.loading import load_exactly
 
 
-def write_checkpoint(weights: dict[str, Tensor], config: Config, *, src: str, dst: Path) -> str:
+def write_checkpoint(
+    weights: dict[str, Tensor], config: Config, *, src: str, dst: Path, fresh: str | None = None
+) -> str:
     """Write a checkpoint of mmdiffseg, after loading it into the model of its config.
 
     Args:
@@ -22,6 +23,8 @@ def write_checkpoint(weights: dict[str, Tensor], config: Config, *, src: str, ds
         config: Config of the model and of the data it was trained on.
         src: Where the weights come from.
         dst: File to write.
+        fresh: Regular expression, matched from the start of a name, of what may be missing in the
+            weights and is then taken from the model as it is built.
 
     Returns:
         What was done, in words.
@@ -31,9 +34,12 @@ def write_checkpoint(weights: dict[str, Tensor], config: Config, *, src: str, ds
     """
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
-    load_exactly(model, weights, source=src)
-    dataset = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
-    encoder = model.decode_head.label_encoder
+    load_exactly(model, weights, source=src, fresh=fresh)
+    with DATASETS.switch_scope_and_registry(config.default_scope) as registry:
+        dataset = registry.get(config.test_dataloader.dataset.type).METAINFO
+    head = model.panoptic_head if 'panoptic_head' in config.model else model.decode_head
+    encoder = head.label_encoder
+    weights = {name: weights.get(name, value) for name, value in model.state_dict().items()}
     meta = dict(
         mmdiffseg_version=mmdiffseg.__version__,
         source=src,
