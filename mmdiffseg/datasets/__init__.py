@@ -6,6 +6,8 @@ from mmdiffseg.datasets.binary_seg import BinarySegDataset
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
 from mmdiffseg.datasets.cityscapes_instances import CityscapesInstanceDataset
+from mmdiffseg.datasets.depth_folder import DepthFolderDataset, NYUDataset, ShapesDepthDataset
+from mmdiffseg.datasets.depth_list import KITTIDepthDataset, SUNRGBDDepthDataset
 from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
 from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
 from mmdiffseg.datasets.shapes import ShapesDataset
@@ -16,10 +18,15 @@ __all__ = [
     'CamVidDataset',
     'CityscapesDataset',
     'CityscapesInstanceDataset',
+    'DepthFolderDataset',
     'FileChecks',
+    'KITTIDepthDataset',
+    'NYUDataset',
+    'SUNRGBDDepthDataset',
     'SeededDataset',
     'SeededInfiniteSampler',
     'SegFolderDataset',
     'ShapesDataset',
+    'ShapesDepthDataset',
     'transforms',
 ]

@@ -7,9 +7,11 @@ from mmdiffseg.registry import DATASETS
 class FileChecks:
     """Mixin for a `BaseSegDataset`: missing images and labels are reported before training starts.
 
-    A class that uses it says in `how_to_get` where its data come from.
+    A class that uses it says in `how_to_get` where its data come from, and in `label_path` how
+    samples name the file of their label.
     """
 
+    label_path = 'seg_map_path'
     how_to_get = 'set data_root to the folder that holds it'
 
     def load_data_list(self) -> list[dict]:
@@ -19,7 +21,7 @@ class FileChecks:
             FileNotFoundError: A folder does not exist, holds no images, or an image has no label.
         """
         name = type(self).__name__
-        image_dir, label_dir = (self.data_prefix.get(k) for k in ('img_path', 'seg_map_path'))
+        image_dir, label_dir = (self.data_prefix.get(k) for k in ('img_path', self.label_path))
         for folder in filter(None, (image_dir, label_dir)):
             if not fileio.isdir(folder, backend_args=self.backend_args):
                 raise FileNotFoundError(f'{name}: no folder {folder}: {self.how_to_get}.')
@@ -35,12 +37,12 @@ class FileChecks:
                 label_dir, list_dir=False, recursive=True, backend_args=self.backend_args
             )
             labels = {fileio.join_path(label_dir, label) for label in labels}
-            missing = [s for s in samples if s['seg_map_path'] not in labels]
+            missing = [s for s in samples if s[self.label_path] not in labels]
             if missing:
                 raise FileNotFoundError(
                     f'{name}: {len(missing)} of {len(samples)} images have no label, the first is '
-                    f'{missing[0]["img_path"]}: add {missing[0]["seg_map_path"]}, remove the '
-                    'image, or set seg_map_suffix.'
+                    f'{missing[0]["img_path"]}: add {missing[0][self.label_path]}, remove the '
+                    f'image, or set {self.label_path.removesuffix("path")}suffix.'
                 )
         return samples
 

@@ -8,14 +8,19 @@ from mmdiffseg.evaluation.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
+from mmdiffseg.evaluation.depth_errors import crop_mask, depth_errors
+from mmdiffseg.evaluation.depth_metric import DepthMetric
 
 __all__ = [
     'BinaryMaskMetric',
+    'DepthMetric',
     'area_ratio',
     'boundary_f1',
     'boundary_map',
     'boundary_matches',
     'brier_score',
+    'crop_mask',
+    'depth_errors',
     'expected_calibration_error',
     'f1_score',
     'iou',

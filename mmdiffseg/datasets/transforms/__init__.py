@@ -1,16 +1,27 @@
+from mmdiffseg.datasets.transforms.check_depth import CheckDepth
 from mmdiffseg.datasets.transforms.check_labels import CheckLabels
+from mmdiffseg.datasets.transforms.color_aug import ColorAug
 from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
+from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
+from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
 from mmdiffseg.datasets.transforms.resize_without_antialias import ResizeWithoutAntialias
 from mmdiffseg.datasets.transforms.rotate_scale import RandomRotateScale
+from mmdiffseg.datasets.transforms.sun_rgbd_depth import DecodeSUNRGBDDepth
 
 __all__ = [
+    'CheckDepth',
     'CheckLabels',
+    'ColorAug',
     'ColorJitter',
     'CropInstance',
+    'DecodeSUNRGBDDepth',
+    'KBCrop',
+    'LabelsToUint8',
     'LoadBinaryMask',
     'LoadInstanceMask',
+    'NYUCrop',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
 ]

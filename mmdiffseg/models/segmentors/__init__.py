@@ -1,6 +1,10 @@
 """Segmentors."""
 
+from mmdiffseg.models.segmentors.diffusion_depth_estimator import (
+    DepthTTAModel,
+    DiffusionDepthEstimator,
+)
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
 from mmdiffseg.models.segmentors.segdiff import SegDiff
 
-__all__ = ['DiffusionEncoderDecoder', 'SegDiff']
+__all__ = ['DepthTTAModel', 'DiffusionDepthEstimator', 'DiffusionEncoderDecoder', 'SegDiff']

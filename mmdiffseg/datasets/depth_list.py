@@ -1,0 +1,81 @@
+from pathlib import PurePath
+
+from mmengine import fileio
+from mmseg.datasets import BaseSegDataset
+
+from mmdiffseg.registry import DATASETS
+
+
+class DepthListDataset(BaseSegDataset):
+    """Images and depth maps that a list names.
+
+    Each line of `ann_file` holds an image, below `data_prefix['img_path']`; its depth map, below
+    `data_prefix['depth_map_path']`, or None; and maybe more, which is not used. An image without a
+    depth map is left out, as the authors of DDP do.
+    """
+
+    METAINFO = dict(classes=(), palette=[])
+
+    def load_data_list(self) -> list[dict]:
+        """List the images and their depth maps; `sample_id` names an image among all drives.
+
+        Raises:
+            FileNotFoundError: The list, an image or a depth map is missing.
+            ValueError: The list names no image with a depth map.
+        """
+        name = type(self).__name__
+        if not fileio.isfile(self.ann_file, backend_args=self.backend_args):
+            raise FileNotFoundError(
+                f'{name}: no list {self.ann_file}: set data_root and ann_file, or get the list as '
+                'docs/datasets.md says.'
+            )
+        text = fileio.get_text(self.ann_file, backend_args=self.backend_args)
+        # 'image depth focal_length', where some lists begin a path with a slash
+        lines = [[part.lstrip('/') for part in line.split()] for line in text.splitlines()]
+        samples = [
+            dict(
+                img_path=fileio.join_path(self.data_prefix['img_path'], image),
+                depth_map_path=fileio.join_path(self.data_prefix['depth_map_path'], depth),
+                sample_id='_'.join(PurePath(image).with_suffix('').parts),
+                seg_fields=[],
+            )
+            for image, depth, *_ in filter(None, lines)
+            if depth != 'None'
+        ]
+        if not samples:
+            raise ValueError(f'{name}: {self.ann_file} names no image with a depth map.')
+        self._check_files([s[key] for s in samples for key in ('img_path', 'depth_map_path')])
+        return samples
+
+    def _check_files(self, paths: list[str]) -> None:
+        # each folder is listed once: file systems over a network are slow
+        found = set()
+        for folder in {str(PurePath(path).parent) for path in paths}:
+            if fileio.isdir(folder, backend_args=self.backend_args):
+                files = fileio.list_dir_or_file(
+                    folder, list_dir=False, backend_args=self.backend_args
+                )
+                found.update(fileio.join_path(folder, file) for file in files)
+        missing = [path for path in paths if path not in found]
+        if missing:
+            raise FileNotFoundError(
+                f'{type(self).__name__}: {len(missing)} of {len(paths)} files in {self.ann_file} '
+                f'are missing, the first is {missing[0]}: set data_root, or prepare it as '
+                'docs/datasets.md says.'
+            )
+
+
+@DATASETS.register_module()
+class KITTIDepthDataset(DepthListDataset):
+    """KITTI's depth maps by the split of Eigen et al.: 23158 images to train, 652 of 697 to test.
+
+    The others have no depth map.
+    """
+
+
+@DATASETS.register_module()
+class SUNRGBDDepthDataset(DepthListDataset):
+    """SUN RGB-D, whose 5050 test images ask a model trained on NYU for rooms it has never seen.
+
+    The pipeline decodes the depth maps by `DecodeSUNRGBDDepth`.
+    """
