@@ -7,6 +7,7 @@ image_size = (1024, 1024)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadPanopticAnnotations'),
+    dict(type='mmdiffseg.LabelsToUint8'),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomResize',
