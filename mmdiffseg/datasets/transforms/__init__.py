@@ -5,7 +5,6 @@ from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
-from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
 from mmdiffseg.datasets.transforms.resize_without_antialias import ResizeWithoutAntialias
 from mmdiffseg.datasets.transforms.rotate_scale import RandomRotateScale
@@ -19,7 +18,6 @@ __all__ = [
     'CropInstance',
     'DecodeSUNRGBDDepth',
     'KBCrop',
-    'LabelsToUint8',
     'LabelsToUint8',
     'LoadBinaryMask',
     'LoadInstanceMask',
