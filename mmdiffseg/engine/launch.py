@@ -76,10 +76,11 @@ def takes(component: ConfigDict, argument: str) -> bool:
 
 
 def show_diffusion(cfg: Config) -> None:
-    """Let a diffusion head inside a plain ``EncoderDecoder`` report uncertainty and steps."""
-    plain = cfg.model.type.removeprefix('mmseg.') == 'EncoderDecoder'
-    if plain and takes(cfg.model.decode_head, 'timesteps'):
-        cfg.model.type = 'mmdiffseg.DiffusionEncoderDecoder'
+    """Let a diffusion head inside a plain segmentor of mmseg report uncertainty and steps."""
+    ours = dict(EncoderDecoder='DiffusionEncoderDecoder', DepthEstimator='DiffusionDepthEstimator')
+    plain = cfg.model.type.removeprefix('mmseg.')
+    if plain in ours and takes(cfg.model.decode_head, 'timesteps'):
+        cfg.model.type = f'mmdiffseg.{ours[plain]}'
 
 
 def seed_augmentation(cfg: Config) -> None:

@@ -44,14 +44,11 @@ def crop_mask(shape: tuple[int, int], crop: str | None) -> NDArray[np.bool_]:
 
     Args:
         shape: Height and width of the map.
-        crop: ``'garg'`` (KITTI), ``'eigen'`` (KITTI), ``'nyu'`` (Eigen's crop of NYU), or None for
-            all pixels.
+        crop: ``'garg'`` or ``'eigen'``, shares of the size (KITTI); ``'nyu'``, fixed rows and
+            columns made for 640x480; or None for all pixels.
 
     Returns:
         True where pixels count, (H, W).
-
-    Raises:
-        ValueError: The map is not of the one size that ``nyu`` is defined for.
     """
     height, width = shape
     if crop is None:
@@ -63,11 +60,6 @@ def crop_mask(shape: tuple[int, int], crop: str | None) -> NDArray[np.bool_]:
         rows = int(0.3324324 * height), int(0.91351351 * height)
         cols = int(0.0359477 * width), int(0.96405229 * width)
     else:
-        if shape != (480, 640):
-            raise ValueError(
-                f"the crop 'nyu' belongs to maps of 640x480, got {width}x{height}: resize them in "
-                "the pipeline, or set the metric's crop"
-            )
         rows, cols = (45, 471), (41, 601)
     mask = np.zeros(shape, bool)
     mask[slice(*rows), slice(*cols)] = True

@@ -1,16 +1,20 @@
 """Pure drawing functions: arrays in, pictures out."""
 
+from mmdiffseg.visualization.depth import depth_colours, depth_picture, relative_error
 from mmdiffseg.visualization.film import write_film
 from mmdiffseg.visualization.overlay import error_map, grey_map, heat_overlay, label_overlay
 from mmdiffseg.visualization.panel import panel
 from mmdiffseg.visualization.reliability import reliability_diagram
 
 __all__ = [
+    'depth_colours',
+    'depth_picture',
     'error_map',
     'grey_map',
     'heat_overlay',
     'label_overlay',
     'panel',
+    'relative_error',
     'reliability_diagram',
     'write_film',
 ]

@@ -1,5 +1,6 @@
 # Eigen's split, cropped to 1216x352. File names repeat from drive to drive: sample_id tells them
-# apart. `--tta` averages the image and its mirror image, the authors' way to test.
+# apart, and window says where the crop was. `--tta` averages the image and its mirror image, the
+# authors' way to test.
 dataset_type = 'mmdiffseg.KITTIDepthDataset'
 data_root = 'data/kitti'
 crop_size = (352, 704)
@@ -14,6 +15,7 @@ meta_keys = (
     'flip',
     'flip_direction',
     'sample_id',
+    'window',
 )
 load = [
     dict(type='LoadImageFromFile'),

@@ -10,6 +10,7 @@ def _crop(results: dict, rows: slice, cols: slice) -> dict:
     """Crop `img` and what is loaded of its ground truth; the crop becomes the original."""
     for key in ('img', *results.get('seg_fields', [])):
         results[key] = np.ascontiguousarray(results[key][rows, cols])
+    results['window'] = (cols.start, rows.start, cols.stop, rows.stop)
     results['ori_shape'] = results['img_shape'] = results['img'].shape[:2]
     return results
 

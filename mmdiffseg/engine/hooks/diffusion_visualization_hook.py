@@ -14,6 +14,7 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmdiffseg.engine.hooks.depth_pages import depth_pages
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization import (
@@ -123,20 +124,36 @@ class DiffusionVisualizationHook(Hook):
             if 'window' in sample:  # of a crop around one of the objects of an image
                 left, top, right, bottom = sample.window
                 image = image[top:bottom, left:right]
-            predictions = {'prediction': sample.pred_sem_seg}
+            field = 'pred_depth_map' if 'pred_depth_map' in sample else 'pred_sem_seg'
+            predictions = {'prediction': sample.get(field)}
             if chains:
                 predictions = {
-                    f'{count} step{"s" if count > 1 else ""}': chain[index].pred_sem_seg
+                    f'{count} step{"s" if count > 1 else ""}': chain[index].get(field)
                     for count, chain in chains.items()
                 }
-            pages = [draw_panel(image, sample, predictions, meta)]
             film = [frame[index] for frame in frames]
-            # of all frames, whose pages must have one size
-            legend = colours_of([frame.pred_sem_seg for frame in film], meta)
-            for step, frame in enumerate(film, start=1):
-                pictures = draw_frame(image, frame, f'step {step} of {len(film)}', meta)
-                pages.append(panel(pictures, legend=legend))
+            if field == 'pred_depth_map':
+                pages = depth_pages(image, sample, predictions, film)
+            else:
+                pages = label_pages(image, sample, predictions, film, meta)
             yield sample.get('sample_id') or Path(sample.img_path).stem, pages
+
+
+def label_pages(
+    image: NDArray,
+    sample: SegDataSample,
+    predictions: dict[str, PixelData],
+    film: Sequence[SegDataSample],
+    meta: dict,
+) -> list[NDArray]:
+    """The panel of an image (see :func:`draw_panel`), and a page for each step of its film."""
+    pages = [draw_panel(image, sample, predictions, meta)]
+    # of all frames, whose pages must have one size
+    legend = colours_of([frame.pred_sem_seg for frame in film], meta)
+    for step, frame in enumerate(film, start=1):
+        pictures = draw_frame(image, frame, f'step {step} of {len(film)}', meta)
+        pages.append(panel(pictures, legend=legend))
+    return pages
 
 
 def colours_of(maps: Iterable[PixelData], meta: dict) -> dict[str, Sequence[int]]:
