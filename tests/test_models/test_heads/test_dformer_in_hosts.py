@@ -1,0 +1,147 @@
+"""DFormer inside mmdet's Mask2Former and mmseg's EncoderDecoder, built from the base configs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
+
+BASES = Path(__file__).parents[3] / 'configs/_base_/models'
+WIDTH = 32
+
+
+def small(name, scope, **head):
+    """A base config, made narrow and shallow."""
+    config = Config.fromfile(BASES / f'{name}.py')
+    init_default_scope(scope)
+    model = config.model
+    model.backbone.update(depth=18, base_channels=8, pretrained=None)
+    part = model.decode_head if 'decode_head' in model else model.panoptic_head
+    part.update(in_channels=[8, 16, 32, 64], feat_channels=WIDTH, out_channels=WIDTH)
+    part.update(num_queries=10, positional_encoding=dict(num_feats=WIDTH // 2, normalize=True))
+    part.update(head)
+    pixel_decoder = part.pixel_decoder
+    pixel_decoder.norm_cfg.num_groups = 8
+    pixel_decoder.positional_encoding = part.positional_encoding
+    pixel_decoder.encoder.num_layers = 1
+    part.transformer_decoder.num_layers = 3
+    layers = [pixel_decoder.encoder.layer_cfg, part.transformer_decoder.layer_cfg]
+    for layer in layers:
+        for cfg in layer.values():
+            cfg.embed_dims = WIDTH
+    for cfg in (part.get('train_cfg'), model.train_cfg):
+        if cfg:
+            cfg.num_points = 50
+    torch.manual_seed(0)
+    model = MODELS.build(model)
+    model.init_weights()
+    return model
+
+
+@pytest.fixture
+def detector():
+    classes = dict(num_things_classes=3, num_stuff_classes=2)
+    config = Config.fromfile(BASES / 'dformer.py')
+    model = small('dformer', 'mmdet', **classes)
+    fusion = dict(config.model.panoptic_fusion_head, **classes, test_cfg=config.model.test_cfg)
+    model.panoptic_fusion_head = MODELS.build(fusion)
+    model.test_cfg.max_per_image = model.panoptic_fusion_head.test_cfg.max_per_image = 10
+    return model
+
+
+def det_batch(*shapes):
+    inputs, samples = [], []
+    for i, (h, w) in enumerate(shapes):
+        generator = torch.Generator().manual_seed(i)
+        inputs.append(torch.randint(256, (3, h, w), generator=generator, dtype=torch.uint8))
+        masks = np.zeros((2, h, w), np.uint8)
+        masks[0, : h // 2], masks[1, :, : w // 3] = 1, 1
+        sem_seg = torch.full((1, h, w), 255)
+        sem_seg[:, h // 2 :] = 4
+        sample = DetDataSample(
+            metainfo=dict(img_path=f'{i}.jpg', img_shape=(h, w), ori_shape=(h // 2, w // 2)),
+            gt_instances=InstanceData(
+                labels=torch.tensor([0, 2]),
+                masks=BitmapMasks(masks, h, w),
+                bboxes=torch.zeros(2, 4),
+            ),
+            gt_sem_seg=PixelData(sem_seg=sem_seg),
+        )
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def test_detector_trains_on_images_of_several_sizes(detector):
+    batch = detector.data_preprocessor(det_batch((60, 90), (64, 70)), training=True)
+    losses = detector(**batch, mode='loss')
+    total, _ = detector.parse_losses(losses)
+    total.backward()
+    trained = [p for p in detector.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
+    frozen = [name for name, p in detector.named_parameters() if not p.requires_grad]
+    assert all('bn' in name or 'downsample.1' in name for name in frozen) and frozen
+
+
+@torch.no_grad()
+def test_one_model_answers_all_three_tasks(detector):
+    detector.eval()
+    batch = detector.data_preprocessor(det_batch((60, 90), (64, 70)), training=False)
+    samples = detector(**batch, mode='predict')
+    for sample, shape in zip(samples, ((30, 45), (32, 35)), strict=True):
+        assert sample.pred_panoptic_seg.sem_seg.shape == (1, *shape)
+        assert sample.pred_instances.masks.shape[1:] == shape
+        assert sample.pred_sem_seg.sem_seg.shape == (1, *shape)
+        assert sample.pred_sem_seg.sem_seg.max() < 5
+    assert len(detector(**batch, mode='tensor')) == 2  # as for counting operations
+
+
+@torch.no_grad()
+def test_a_batch_of_unequal_images_equals_each_alone(detector):
+    """Where both are padded to the same size anyway, and the noise has that size."""
+    detector.eval()
+    detector.panoptic_head.noise_size = 'padded'
+    detector.panoptic_head.timesteps = 2
+    shapes = ((60, 90), (64, 70))
+
+    def logits(data):
+        batch = detector.data_preprocessor(data, training=False)
+        features = detector.extract_feat(batch['inputs'])
+        return detector.panoptic_head.predict(features, batch['data_samples'])
+
+    both = det_batch(*shapes)
+    cls_scores, masks = logits(both)
+    for i in range(2):
+        alone = {name: values[i : i + 1] for name, values in det_batch(*shapes).items()}
+        own_scores, own_masks = logits(alone)
+        torch.testing.assert_close(own_scores[0], cls_scores[i], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(own_masks[0], masks[i], rtol=1e-3, atol=1e-4)
+
+
+def test_segmentor_trains_and_predicts():
+    model = small('dformer_semantic', 'mmseg', num_classes=4)
+    model.data_preprocessor.size = (64, 96)
+    samples = [
+        SegDataSample(
+            metainfo=dict(img_path='a.jpg', img_shape=(60, 90), ori_shape=(30, 45)),
+            gt_sem_seg=PixelData(data=torch.randint(4, (1, 60, 90))),
+        )
+        for _ in range(2)
+    ]
+    images = [torch.randint(256, (3, 60, 90), dtype=torch.uint8)] * 2
+    data = dict(inputs=images, data_samples=samples)
+    batch = model.data_preprocessor(data, training=True)
+    total, _ = model.parse_losses(model(**batch, mode='loss'))
+    total.backward()
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0
+    model.eval()
+    with torch.no_grad():
+        batch = model.data_preprocessor(data, training=False)
+        predictions = model(**batch, mode='predict')
+    assert predictions[0].pred_sem_seg.data.shape == (1, 30, 45)
+    assert predictions[0].seg_logits.data.shape == (4, 30, 45)
