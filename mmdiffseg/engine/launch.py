@@ -35,9 +35,22 @@ def _innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
 
 
 def set_data_root(cfg: Config, root: str) -> None:
-    """Point every dataset at ``root``, a folder laid out as the config expects."""
+    """Point the datasets and their metrics at ``root``, a folder laid out as the config expects.
+
+    Metrics of COCO read annotations themselves, by paths that start with the root of the data.
+    """
+    old_roots = set()
     for dataset in datasets_of(cfg, 'train', 'val', 'test'):
+        old_roots.add(dataset.get('data_root'))
         dataset.data_root = root
+    for split in ('val', 'test'):
+        metrics = cfg.get(f'{split}_evaluator') or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            for name in ('ann_file', 'seg_prefix'):
+                path = metric.get(name) or ''
+                old = next((old for old in old_roots if path.startswith(f'{old}/')), None)
+                if old is not None:
+                    metric[name] = root + path.removeprefix(old)
 
 
 def check_data_roots(cfg: Config, *splits: str) -> None:
@@ -61,18 +74,19 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     Raises:
         ValueError: If the decode head does not take it.
     """
-    if not takes(cfg.model.decode_head, name):
+    head = cfg.model.get('decode_head') or cfg.model.panoptic_head
+    if not takes(head, name):
         raise ValueError(
-            f'{cfg.model.decode_head.type} takes no {name}; a diffusion head such as '
-            'mmdiffseg.DDPHead does'
+            f'{head.type} takes no {name}; a diffusion head such as mmdiffseg.DDPHead does'
         )
-    cfg.model.decode_head[name] = value
+    head[name] = value
 
 
 def takes(component: ConfigDict, argument: str) -> bool:
-    """Whether the class a model component is built from has a constructor argument."""
+    """Whether the class a model component is built from has a constructor argument, or a base."""
     with MODELS.switch_scope_and_registry('mmseg') as registry:
-        return argument in inspect.signature(registry.get(component.type)).parameters
+        classes = inspect.getmro(registry.get(component.type))
+    return any(argument in inspect.signature(cls).parameters for cls in classes[:-1])
 
 
 def show_diffusion(cfg: Config) -> None:

@@ -27,6 +27,19 @@ def test_data_root_reaches_wrapped_datasets(cfg):
     assert cfg.test_dataloader.dataset.data_root == 'elsewhere'
 
 
+def test_data_root_reaches_metrics_that_read_annotations(cfg):
+    cfg.test_evaluator = [
+        dict(type='CocoMetric', ann_file='data/a/instances.json'),
+        dict(type='CocoPanopticMetric', ann_file='data/ab/p.json', seg_prefix='data/a/png'),
+        dict(type='SemSegMetric'),
+    ]
+    launch.set_data_root(cfg, 'elsewhere/coco')
+    instances, panoptic, semantic = cfg.test_evaluator
+    assert instances.ann_file == 'elsewhere/coco/instances.json'
+    assert (panoptic.ann_file, panoptic.seg_prefix) == ('data/ab/p.json', 'elsewhere/coco/png')
+    assert semantic == dict(type='SemSegMetric')
+
+
 def test_missing_data_root_is_named(cfg, tmp_path):
     with pytest.raises(FileNotFoundError, match="data_root 'data/a' .* pass --data-root"):
         launch.check_data_roots(cfg, 'test')
@@ -37,9 +50,15 @@ def test_missing_data_root_is_named(cfg, tmp_path):
 def test_head_options_reach_a_diffusion_head_only(cfg):
     launch.set_head_option(cfg, 'timesteps', 7)
     assert cfg.model.decode_head.timesteps == 7
+    cfg.model.decode_head = {'type': 'mmdiffseg.DFormerSegHead'}  # takes it as its base does
+    launch.set_head_option(cfg, 'timesteps', 8)
+    assert cfg.model.decode_head.timesteps == 8
     cfg.model.decode_head = {'type': 'FCNHead'}
     with pytest.raises(ValueError, match='FCNHead takes no timesteps'):
         launch.set_head_option(cfg, 'timesteps', 7)
+    cfg.model = dict(type='Mask2Former', panoptic_head=dict(type='mmdiffseg.DFormerHead'))
+    launch.set_head_option(cfg, 'seed', 9)
+    assert cfg.model.panoptic_head.seed == 9
 
 
 def test_only_a_diffusion_head_is_shown_as_one(cfg):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmdiffseg.diffusion.corruption import corrupt
@@ -311,8 +312,12 @@ class DFormerSegHead(DFormerHead):
         **head: Arguments of :class:`DFormerHead`.
     """
 
-    #: part of mmseg's interface
+    #: part of mmseg's interface, as is the next
     align_corners = False
+    #: resizes to the padded image, or to the window that slides over it
+    predict_by_feat = BaseDecodeHead.predict_by_feat
+    #: generations per image
+    randsteps = 1
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255, **head) -> None:
         super().__init__(num_things_classes=num_classes, num_stuff_classes=0, **head)
@@ -347,13 +352,17 @@ class DFormerSegHead(DFormerHead):
         Args:
             x: The backbone's maps.
             batch_img_metas: Meta information, which names the images.
-            test_cfg: Of the segmentor; says whether windows slide over the image.
+            test_cfg: Unused, part of mmseg's interface.
             steps: See :meth:`sample`, as the others.
             noise: Instead of noise by name.
             step_noise: Instead of noise by name.
             generator: Instead of noise by name.
-            callback: Sees every step.
+            callback: Sees every step, with class scores (B, C, H / 4, W / 4) as its logits.
         """
+
+        def observe(step: Step) -> bool | None:
+            return callback(step._replace(logits=class_scores(*step.logits)))
+
         cls_scores, masks = self.sample(
             x,
             batch_img_metas,
@@ -361,14 +370,6 @@ class DFormerSegHead(DFormerHead):
             noise=noise,
             step_noise=step_noise,
             generator=generator,
-            callback=callback,
+            callback=None if callback is None else observe,
         )
-        size = input_size(batch_img_metas[0], test_cfg)
-        masks = F.interpolate(masks, size, mode='bilinear', align_corners=False)
-        return class_scores(cls_scores, masks)
-
-
-def input_size(meta: dict, test_cfg: dict) -> tuple[int, int]:
-    """Size of the padded image, or of the window that slides over it."""
-    windows = test_cfg.get('mode', 'whole') == 'slide' or 'pad_shape' not in meta
-    return tuple(meta['img_shape' if windows else 'pad_shape'][:2])
+        return class_scores(cls_scores, self.predict_by_feat(masks, batch_img_metas))

@@ -145,3 +145,31 @@ def test_segmentor_trains_and_predicts():
         predictions = model(**batch, mode='predict')
     assert predictions[0].pred_sem_seg.data.shape == (1, 30, 45)
     assert predictions[0].seg_logits.data.shape == (4, 30, 45)
+
+
+@torch.no_grad()
+def test_segmentor_shows_its_steps():
+    """Uncertainty, step counts and films, as for the other heads."""
+    model = small('dformer_semantic', 'mmseg', num_classes=4)
+    model.eval()
+    diffusing = MODELS.get('mmdiffseg.DiffusionEncoderDecoder')
+    model.__class__ = diffusing  # the same parameters and configs
+    samples = [
+        SegDataSample(
+            metainfo=dict(
+                img_path='a.jpg', img_shape=(60, 90), pad_shape=(64, 96), ori_shape=(30, 45)
+            )
+        )
+    ]
+    image = torch.randn(1, 3, 64, 96)
+    frames = model.predict_trajectory(image, samples, steps=3)
+    counts = model.predict_steps(image, samples, steps=(1, 3))
+    assert len(frames) == 3 and list(counts) == [1, 3]
+    assert frames[0][0].seg_logits.data.shape == (4, 30, 45)
+    last = counts[3][0].pred_sem_seg.data
+    # a frame is resized after the classes are put together, a prediction before
+    assert (frames[2][0].pred_sem_seg.data == last).float().mean() > 0.9
+    model.decode_head.timesteps = 2
+    (sample,) = model.predict(image, samples)
+    assert sample.uncertainty.data.shape == (1, 30, 45)
+    assert 0 <= sample.uncertainty.data.min() <= sample.uncertainty.data.max() <= 1

@@ -58,7 +58,7 @@ def test_trains_as_a_decode_head(head, x):
 @torch.no_grad()
 def test_scores_are_classes_times_masks(head, x):
     metas = [make_sample(torch.zeros(1, 64, 96), name).metainfo for name in 'ab']
-    scores = head.predict(x, metas, dict(mode='whole'))
+    scores = head.predict(x, metas, {})
     assert scores.shape == (2, 4, 64, 96) and scores.min() >= 0
     cls_scores, masks = head.sample(x, metas)
     masks = F.interpolate(masks, (64, 96), mode='bilinear').sigmoid()
@@ -71,7 +71,7 @@ def test_scores_are_classes_times_masks(head, x):
 @torch.no_grad()
 def test_windows_have_their_own_size(head, x):
     meta = dict(img_path='a.png', img_shape=torch.Size([48, 90]), pad_shape=(200, 300))
-    assert head.predict(x, [meta, meta], dict(mode='slide')).shape == (2, 4, 48, 90)
+    assert head.predict(x, [meta, meta], {}).shape == (2, 4, 48, 90)
 
 
 def test_has_what_an_encoder_decoder_asks_for(head):
