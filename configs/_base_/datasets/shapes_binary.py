@@ -2,7 +2,7 @@
 # tests. Any size of pictures is made crop_size; metrics are taken at the size of the original.
 dataset_type = 'mmdiffseg.BinarySegDataset'
 data_root = 'data/shapes'
-crop_size = (64, 64)
+crop_size = (32, 32)
 metainfo = dict(classes=('background', 'shape'))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -18,7 +18,7 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
@@ -32,7 +32,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
