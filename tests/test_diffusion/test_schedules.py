@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdiffseg.diffusion import CosineLogSNR, DDIMSampler, LinearLogSNR
+from mmdiffseg.diffusion import CosineGamma, CosineLogSNR, DDIMSampler, LinearLogSNR
 
-RECORDED = torch.load(Path(__file__).parents[1] / 'data/ddp_schedules.pt')
-SCHEDULES = dict(cosine=CosineLogSNR(), linear=LinearLogSNR())
+DATA = Path(__file__).parents[1] / 'data'
+RECORDED = torch.load(DATA / 'ddp_schedules.pt')
+DEPTH = torch.load(DATA / 'ddp_depth.pt')['schedule']
+SCHEDULES = dict(cosine=CosineLogSNR(), linear=LinearLogSNR(), gamma=CosineGamma())
 
 
 @pytest.mark.parametrize('name', ['cosine', 'linear'])
@@ -19,6 +21,31 @@ def test_schedules_equal_the_recorded_ones(name, precision, tolerance):
     torch.testing.assert_close(sigma, recorded['sigma'], rtol=0, atol=tolerance)
     log_snr = schedule.log_snr(recorded['t'])
     torch.testing.assert_close(log_snr, recorded['log_snr'], rtol=tolerance, atol=tolerance)
+
+
+def test_gamma_equals_the_recorded_one():
+    schedule, t = CosineGamma(), DEPTH['t']
+    torch.testing.assert_close(schedule.gamma(t), DEPTH['gamma'], rtol=0, atol=1e-6)
+    gamma = schedule.gamma(t.double())
+    torch.testing.assert_close(gamma, DEPTH['gamma_f64'], rtol=0, atol=1e-12)
+    alpha, sigma = schedule.alpha_sigma(t.double())
+    torch.testing.assert_close(alpha, gamma.sqrt())
+    torch.testing.assert_close(sigma, (1 - gamma).sqrt())
+
+
+def test_gamma_is_the_cosine_schedule_but_near_its_clean_end():
+    t = torch.linspace(0.01, 1, 50, dtype=torch.float64)
+    torch.testing.assert_close(CosineGamma().log_snr(t), CosineLogSNR().log_snr(t))
+    assert CosineGamma().log_snr(torch.zeros(1)) > CosineLogSNR().log_snr(torch.zeros(1)) + 4
+    assert all(v.isfinite().all() for v in CosineGamma().alpha_sigma(torch.linspace(0, 1, 9)))
+
+
+@pytest.mark.parametrize('case', DEPTH['time_pairs'])
+def test_time_pairs_of_depth_equal_the_recorded_ones(case):
+    steps, difference = (float(part.lstrip('Td')) for part in case.split('_t'))
+    sampler = DDIMSampler(schedule=CosineGamma(), time_difference=difference)
+    pairs = torch.tensor(sampler.time_pairs(int(steps)))
+    torch.testing.assert_close(pairs, DEPTH['time_pairs'][case], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize('t, expected', [(0.0, 11.5129), (0.5, -0.0005), (1.0, -18.9043)])

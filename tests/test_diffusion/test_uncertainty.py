@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mmdiffseg.diffusion import ChangeCount, GenerationSpread, Step
+from mmdiffseg.diffusion import ChangeCount, DepthChange, DepthSpread, GenerationSpread, Step
 
 
 def step(index, logits):
@@ -68,3 +68,31 @@ def test_agreeing_generations_are_certain():
 def test_unknown_measures_are_refused():
     with pytest.raises(ValueError, match="got 'doubt'"):
         GenerationSpread(1, steps=1, measure='doubt')
+
+
+def test_depth_change_by_hand():
+    # two images, two generations, the second one in a chunk of its own
+    tracker = DepthChange(2)
+    for chunk in ([[2.0, 8.0], [4.0, 8.0], [1.0, 8.0]], [[5.0, 8.0], [5.0, 4.0], [5.0, 5.0]]):
+        for index, depths in enumerate(chunk):
+            tracker(step(index, torch.tensor(depths).view(2, 1, 1, 1)))
+    expected = torch.tensor([(1 / 2 + 3 / 4) / 4, (1 / 2 + 1 / 5) / 4])
+    torch.testing.assert_close(tracker.map().flatten(), expected)
+    assert tracker.map().shape == (2, 1, 1, 1)
+
+
+def test_depth_change_of_a_single_step_is_zero():
+    tracker = DepthChange(1)
+    tracker(step(0, torch.ones(3, 1, 2, 2)))
+    assert not tracker.map().any()
+
+
+def test_depth_spread_by_hand():
+    depths = torch.tensor([[1.0, 50.0], [2.0, 50.0], [6.0, 50.0]]).view(3, 1, 1, 2)
+    tracker = DepthSpread(1, steps=2)
+    tracker(step(0, torch.rand(3, 1, 1, 2)))
+    for generation in depths.split(1):
+        tracker(step(1, generation))
+    expected = depths.std(dim=0, correction=0) / depths.square().mean(dim=0).sqrt()
+    torch.testing.assert_close(tracker.map()[0], expected)
+    assert 0 < tracker.map()[..., 0] < 1 and tracker.map()[..., 1] == 0

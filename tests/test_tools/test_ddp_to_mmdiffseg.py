@@ -155,3 +155,20 @@ def test_nothing_is_overwritten(tmp_path, monkeypatch, capsys):
     message = refused(monkeypatch, capsys, tmp_path / 'theirs.pth', tmp_path / 'ours.pth')
     assert 'exists and is not overwritten' in message
     assert (tmp_path / 'ours.pth').stat().st_size == 0
+
+
+def test_a_model_of_the_depth_code(tmp_path, monkeypatch, capsys):
+    file = ROOT / 'tests/data/ddp_depth_released.json.gz'
+    shapes = json.loads(gzip.decompress(file.read_bytes()))['ddp_swin-t_nyu-depth']['state_dict']
+    weights = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    torch.save(dict(state_dict=weights), tmp_path / 'theirs.pth')
+    message = refused(monkeypatch, capsys, tmp_path / 'theirs.pth', tmp_path / 'ours.pth')
+    assert 'looks alike for KITTI and NYU: name its config with --config' in message
+
+    config = ROOT / 'configs/ddp/ddp_swin-t_nyu-depth.py'
+    run(monkeypatch, tmp_path / 'theirs.pth', tmp_path / 'ours.pth', '--config', config)
+    checkpoint = torch.load(tmp_path / 'ours.pth', weights_only=True)
+    # the config that comes with the weights builds the decoder without time, like them
+    config = Config.fromstring(checkpoint['meta']['cfg'], '.py')
+    init_default_scope('mmseg')
+    MODELS.build(config.model).load_state_dict(checkpoint['state_dict'], strict=True)

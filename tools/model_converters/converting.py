@@ -44,7 +44,7 @@ def write_checkpoint(
         mmdiffseg_version=mmdiffseg.__version__,
         source=src,
         cfg=config.pretty_text,
-        dataset_meta=dict(classes=dataset['classes'], palette=dataset['palette']),
+        dataset_meta=dict(classes=dataset['classes'], palette=dataset.get('palette')),
         label_encoder=dict(type=f'mmdiffseg.{type(encoder).__name__}', scale=encoder.scale),
     )
     dst.parent.mkdir(parents=True, exist_ok=True)

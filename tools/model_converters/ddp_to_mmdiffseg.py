@@ -1,9 +1,10 @@
-"""Convert a checkpoint that the DDP authors released for segmentation.
+"""Convert a checkpoint that the DDP authors released for segmentation, or one of their depth code.
 
     python tools/model_converters/ddp_to_mmdiffseg.py SRC DST [--config CONFIG]
 
 SRC is a file or a URL. The released files hold nothing but a state dict; without ``--config`` the
-experiment is recognised by its shapes. DST gets the weights under mmdiffseg's names, and as
+experiment is recognised by its shapes. Depth models, whose weights were never released, need
+``--config``. DST gets the weights under mmdiffseg's names, and as
 ``meta`` the classes, the palette, the config, and the label encoder they were trained with.
 """
 
@@ -23,6 +24,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
 RULES = [
     (r'embedding_table\.', r'decode_head.label_encoder.embedding_table.'),
     (r'(transform|time_mlp)\.', r'decode_head.denoiser.\1.'),
+    (r'down\.', r'decode_head.denoiser.transform.'),
     (r'decode_head\.encoder\.', r'decode_head.denoiser.encoder.'),
     # ConvNeXt: mmcls -> timm, which counts the stem apart and a downsampling to its stage
     (r'backbone\.downsample_layers\.0\.', r'backbone.stem.'),
@@ -98,12 +100,20 @@ def convert_file(
         ValueError: The weights are not those of the model, or of no released one.
     """
     weights = convert(load_checkpoint_file(src, trust=trust)['state_dict'])
-    if 'decode_head.label_encoder.embedding_table.weight' not in weights:
+    depth = 'decode_head.conv_depth.weight' in weights
+    if not depth and 'decode_head.label_encoder.embedding_table.weight' not in weights:
         raise ValueError(
             f'{src} is not a DDP segmentation checkpoint, it has no embedding_table.weight but '
             f'{", ".join(list(weights)[:3])}, ...'
         )
+    if depth and config_path is None:
+        raise ValueError(
+            f'{src} is a depth model, which looks alike for KITTI and NYU: name its config with '
+            '--config'
+        )
     config = Config.fromfile(config_path or released_config(weights))
+    if depth and 'decode_head.denoiser.encoder.layers.0.time_mlp.1.weight' not in weights:
+        config.model.decode_head.denoiser.time_modulation = False  # as the authors' code builds it
     return write_checkpoint(weights, config, src=src, dst=dst)
 
 

@@ -49,9 +49,14 @@ def depth_pages(
     for caption, depth in depths.items():
         pictures[caption] = depth_picture(depth, limits)
     if 'uncertainty' in sample:
-        pictures['uncertainty'] = heat_overlay(image, _array(sample.uncertainty))
+        heat = _array(sample.uncertainty)
+        top = float(
+            heat.max()
+        )  # a few percent of the depth, which on a scale to 1 nobody would see
+        pictures[f'uncertainty to {top:.2g}'] = heat_overlay(image, heat / max(top, 1e-6))
     if 'gt_depth_map' in sample:
-        pictures['relative error'] = heat_overlay(image, relative_error(pred, gt))
+        heat = relative_error(pred, gt) / 0.5
+        pictures['relative error to 0.5'] = heat_overlay(image, heat)
     legend = depth_colours(limits)
     pages = [panel(pictures, columns=columns, legend=legend)]
     for step, frame in enumerate(film, start=1):

@@ -1,0 +1,28 @@
+import numpy as np
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mmdiffseg.engine.hooks.depth_pages import depth_pages
+
+SIZE = (20, 30)
+
+
+def depths(low=1.0):
+    return PixelData(data=torch.rand(1, *SIZE) * 5 + low)
+
+
+def test_a_panel_and_a_page_for_each_step():
+    image = np.random.randint(0, 255, (*SIZE, 3), dtype=np.uint8)
+    sample = SegDataSample(pred_depth_map=depths())
+    steps = {'1 step': depths(), '3 steps': depths()}
+    film = [SegDataSample(pred_depth_map=depths()) for _ in range(3)]
+    (page,) = depth_pages(image, sample, steps, [])
+    assert page.shape[1] == 3 * 256 + 4 * 8
+
+    sample.gt_depth_map = depths(low=0.0)
+    sample.gt_depth_map.data[:, :5] = 0
+    sample.uncertainty = PixelData(data=torch.zeros(1, *SIZE))
+    page, *frames = depth_pages(image, sample, steps, film)
+    assert page.shape[1] == 4 * 256 + 5 * 8
+    assert len(frames) == 3 and len({frame.shape for frame in frames}) == 1
