@@ -11,6 +11,7 @@ from mmdiffseg.diffusion.label_encoders import (
     OneHotEncoder,
 )
 from mmdiffseg.diffusion.mask_sets import MaskSetEncoder, fill_slots
+from mmdiffseg.diffusion.multi_label import MultiLabelEncoder
 from mmdiffseg.diffusion.randomness import randn, sample_generator
 from mmdiffseg.diffusion.samplers import (
     DDIMSampler,
@@ -44,6 +45,7 @@ __all__ = [
     'LinearBetas',
     'LinearLogSNR',
     'MaskSetEncoder',
+    'MultiLabelEncoder',
     'OneHotEncoder',
     'Prediction',
     'Sampler',

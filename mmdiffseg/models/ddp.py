@@ -191,7 +191,7 @@ class DDPBaseHead(BaseDecodeHead):
             # like the encoded maps, so that the denoiser's tokens are a view
             z_t = z_t.contiguous(memory_format=torch.channels_last)
             logits = self.denoise(z_t, t, context)
-            return Prediction(self.label_encoder.encode_logits(logits), logits)
+            return Prediction(self.encode_output(logits, z_t.shape[2:]), logits)
 
         def add(values: Tensor) -> None:
             nonlocal total, count
@@ -201,7 +201,7 @@ class DDPBaseHead(BaseDecodeHead):
 
         def observe(step: Step) -> bool | None:
             if self.accumulation:
-                add(step.logits.softmax(dim=1))
+                add(self.probabilities(step.logits))
             return callback(step) if callback is not None else None
 
         chains = sample_generations(
@@ -223,6 +223,14 @@ class DDPBaseHead(BaseDecodeHead):
             if not self.accumulation:
                 add(last.logits)
         return self.limit(total / count)
+
+    def encode_output(self, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """Encode an output (B, K, h, w) to x0 (B, C, h, w) of the size of the noisy map."""
+        return self.label_encoder.encode_logits(output)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities (B, K, h, w) that logits of this shape stand for."""
+        return logits.softmax(dim=1)
 
     def limit(self, output: Tensor) -> Tensor:
         """Bring an averaged output (B, K, h, w) into its range; logits have none."""

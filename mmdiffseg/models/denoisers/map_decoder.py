@@ -162,16 +162,21 @@ class DeformableMapDecoder(BaseModule):
         Args:
             feature: Image feature (B, feature_channels, h, w).
         """
-        h, w = feature.shape[-2:]
         weight = self.transform.conv.weight[:, : self.feature_channels, 0, 0]
-        tokens = feature.flatten(2).transpose(1, 2)  # (B, N, feature_channels)
-        channels = weight.shape[0]
+        image, (h, w) = self.project(feature, weight, self.transform.conv.bias)
         return MapContext(
-            image=F.linear(tokens, weight, self.transform.conv.bias),
-            positions=sine_positions(h, w, channels, feature.device).to(feature.dtype),
+            image=image,
+            positions=sine_positions(h, w, len(weight), feature.device).to(feature.dtype),
             references=reference_points(h, w, feature.device),
             shape=(h, w),
         )
+
+    def project(
+        self, maps: Tensor, weight: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Project maps (B, K, h, w) by (C, K) weights: tokens (B, N, C) of a map, and its shape."""
+        tokens = F.linear(maps.flatten(2).transpose(1, 2), weight, bias)
+        return tokens, tuple(maps.shape[2:])
 
     def forward(self, z_t: Tensor, time: Tensor, context: MapContext) -> Tensor:
         """Denoise one step.
@@ -185,8 +190,8 @@ class DeformableMapDecoder(BaseModule):
             Refined features (G * B, channels, h, w).
         """
         weight = self.transform.conv.weight[:, self.feature_channels :, 0, 0]
-        tokens = z_t.flatten(2).transpose(1, 2).to(context.image.dtype)  # (G * B, N, map_channels)
-        tokens = F.linear(tokens, weight).unflatten(0, (-1, len(context.image)))  # (G, B, N, C)
+        tokens, _ = self.project(z_t.to(context.image.dtype), weight)
+        tokens = tokens.unflatten(0, (-1, len(context.image)))  # (G, B, N, C)
         tokens = (tokens + context.image).flatten(0, 1)  # (G * B, N, C)
         embedding = self.time_mlp(time)
         for layer in self.encoder.layers:

@@ -4,9 +4,11 @@ from importlib.util import find_spec
 
 from mmdiffseg.models.heads.ddp_depth_head import DDPDepthHead
 from mmdiffseg.models.heads.ddp_head import DDPHead
+from mmdiffseg.models.heads.ddp_map_head import DDPMapHead
+from mmdiffseg.models.heads.fcn_map_head import FCNMapHead
 from mmdiffseg.models.heads.segdiff_head import SegDiffHead
 
-__all__ = ['DDPDepthHead', 'DDPHead', 'SegDiffHead']
+__all__ = ['DDPDepthHead', 'DDPHead', 'DDPMapHead', 'FCNMapHead', 'SegDiffHead']
 
 if find_spec('mmdet') is None:
     from mmdiffseg.models.without_mmdet import refuse

@@ -5,6 +5,13 @@ from mmdiffseg.models.segmentors.diffusion_depth_estimator import (
     DiffusionDepthEstimator,
 )
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
+from mmdiffseg.models.segmentors.map_segmentor import MapSegmentor
 from mmdiffseg.models.segmentors.segdiff import SegDiff
 
-__all__ = ['DepthTTAModel', 'DiffusionDepthEstimator', 'DiffusionEncoderDecoder', 'SegDiff']
+__all__ = [
+    'DepthTTAModel',
+    'DiffusionDepthEstimator',
+    'DiffusionEncoderDecoder',
+    'MapSegmentor',
+    'SegDiff',
+]
