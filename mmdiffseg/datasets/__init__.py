@@ -2,6 +2,7 @@
 
 from mmdiffseg.datasets import transforms
 from mmdiffseg.datasets.ade20k import ADE20KDataset
+from mmdiffseg.datasets.bev_map import BEVMapDataset, NuScenesMapDataset, ShapesMapDataset
 from mmdiffseg.datasets.binary_seg import BinarySegDataset
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
@@ -14,6 +15,7 @@ from mmdiffseg.datasets.shapes import ShapesDataset
 
 __all__ = [
     'ADE20KDataset',
+    'BEVMapDataset',
     'BinarySegDataset',
     'CamVidDataset',
     'CityscapesDataset',
@@ -22,11 +24,13 @@ __all__ = [
     'FileChecks',
     'KITTIDepthDataset',
     'NYUDataset',
+    'NuScenesMapDataset',
     'SUNRGBDDepthDataset',
     'SeededDataset',
     'SeededInfiniteSampler',
     'SegFolderDataset',
     'ShapesDataset',
     'ShapesDepthDataset',
+    'ShapesMapDataset',
     'transforms',
 ]

@@ -10,10 +10,12 @@ from mmdiffseg.evaluation.calibration import (
 )
 from mmdiffseg.evaluation.depth_errors import crop_mask, depth_errors
 from mmdiffseg.evaluation.depth_metric import DepthMetric
+from mmdiffseg.evaluation.map_iou_metric import MapIoUMetric, map_counts, map_iou
 
 __all__ = [
     'BinaryMaskMetric',
     'DepthMetric',
+    'MapIoUMetric',
     'area_ratio',
     'boundary_f1',
     'boundary_map',
@@ -24,6 +26,8 @@ __all__ = [
     'expected_calibration_error',
     'f1_score',
     'iou',
+    'map_counts',
+    'map_iou',
     'reliability_bins',
     'weighted_coverage',
 ]

@@ -1,3 +1,4 @@
+from mmdiffseg.datasets.transforms.bev_maps import LoadBEVFeature, LoadMapMasks, PackMapInputs
 from mmdiffseg.datasets.transforms.check_depth import CheckDepth
 from mmdiffseg.datasets.transforms.check_labels import CheckLabels
 from mmdiffseg.datasets.transforms.color_aug import ColorAug
@@ -19,9 +20,12 @@ __all__ = [
     'DecodeSUNRGBDDepth',
     'KBCrop',
     'LabelsToUint8',
+    'LoadBEVFeature',
     'LoadBinaryMask',
     'LoadInstanceMask',
+    'LoadMapMasks',
     'NYUCrop',
+    'PackMapInputs',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
 ]

@@ -1,0 +1,104 @@
+from collections.abc import Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from prettytable import PrettyTable
+from torch import Tensor
+
+from mmdiffseg.registry import METRICS
+
+THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
+
+
+def map_counts(prob: Tensor, gt: Tensor, thresholds: Sequence[float] = THRESHOLDS) -> Tensor:
+    """Count the cells of a map that are hit, wrongly found, and missed.
+
+    Args:
+        prob: Probabilities (K, h, w).
+        gt: The truth, that shape, zeros and ones.
+        thresholds: T probabilities from which on a cell counts as found.
+
+    Returns:
+        Whole numbers (3, T, K).
+    """
+    prob, gt = prob.float(), gt.bool()
+    found = prob >= torch.tensor(thresholds, device=prob.device).view(-1, 1, 1, 1)  # (T, K, h, w)
+    cases = (found & gt, found & ~gt, ~found & gt)
+    return torch.stack([case.sum(dim=(2, 3)) for case in cases])
+
+
+def map_iou(counts: Tensor) -> Tensor:
+    """IoU (T, K) of counts (3, T, K), in [0, 1]; 0 where a class neither is nor is found."""
+    hits, false, missed = counts
+    return hits / (hits + false + missed + 1e-7)
+
+
+@METRICS.register_module()
+class MapIoUMetric(BaseMetric):
+    """IoU of every layer of a map at its best threshold, as BEVFusion and DDP report it.
+
+    Cells are pooled over all samples, once for every threshold. Each class then takes the threshold
+    that suits it best on the very data it is scored on: ``map/{class}/iou@max``, in [0, 1], of
+    which ``map/mean/iou@max`` is the mean. The log has a table of all thresholds.
+
+    Args:
+        thresholds: Probabilities from which on a cell counts as found.
+        collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
+        prefix: What precedes the names of the scores in logs, ``map`` by default.
+    """
+
+    default_prefix = 'map'
+
+    def __init__(
+        self,
+        *,
+        thresholds: Sequence[float] = THRESHOLDS,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if not thresholds or not all(0 < threshold < 1 for threshold in thresholds):
+            raise ValueError(f'thresholds must lie between 0 and 1, got {thresholds}')
+        self.thresholds = thresholds
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count the cells of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Samples with ``map_prob`` (K, h, w) in [0, 1] and ``gt_map`` (K, h, w) of
+                zeros and ones.
+
+        Raises:
+            ValueError: A prediction differs from its truth in shape.
+        """
+        for sample in data_samples:
+            prob, gt = sample['map_prob']['data'], sample['gt_map']['data']
+            if prob.shape != gt.shape:
+                raise ValueError(
+                    f'a predicted map has the shape {tuple(prob.shape)} (classes, rows, columns) '
+                    f"and its truth {tuple(gt.shape)}: set the head's num_classes and output_scope "
+                    'to those of the masks'
+                )
+            # one result a sample: mmengine drops those again that several processes have in common
+            self.results.append(map_counts(prob, gt, self.thresholds).cpu())
+
+    def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
+        """Pool the counts of all samples.
+
+        Args:
+            results: Counts (3, T, K) of each sample.
+
+        Returns:
+            The best IoU of each class, and their mean.
+        """
+        iou = map_iou(torch.stack(results).sum(dim=0))  # (T, K)
+        best = iou.amax(dim=0)
+        classes = self.dataset_meta['classes']
+        table = PrettyTable(['class', *(f'@{t:.2f}' for t in self.thresholds), '@max'])
+        for name, row in zip(classes, torch.cat([iou, best[None]]).T.tolist(), strict=True):
+            table.add_row([name, *(f'{value:.4f}' for value in row)])
+        print_log(f'IoU by threshold:\n{table}', logger='current')
+        scores = {f'{name}/iou@max': v for name, v in zip(classes, best.tolist(), strict=True)}
+        return scores | {'mean/iou@max': best.mean().item()}
