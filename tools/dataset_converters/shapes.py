@@ -6,6 +6,8 @@ For demos, tests and continuous integration, never a benchmark. The files are or
     labels/{train,val}/000000.png    class ids, 0 is the background, 255 does not occur
     depth/{train,val}/000000.png     16-bit millimetres (metres = value / 1000)
     panoptic/{train,val}/000000.png  COCO panoptic ids (id = R + 256 G + 65536 B), 0 does not occur
+    maps/{train,val}/000000.npz      `masks` (6, h, w): one layer a class, on cells of 2 pixels, of
+                                     all that is there, hidden or not
     annotations/instances_{train,val}.json  COCO instances, the visible part of each shape
     annotations/panoptic_{train,val}.json   COCO panoptic, things first, then the background
     shapes.json                      the options that made it
@@ -28,7 +30,7 @@ import numpy as np
 from shapes_world import CLASSES, Painting, Scene, paint, sample_scene
 
 SPLITS = ('train', 'val')
-FOLDERS = ('images', 'labels', 'depth', 'panoptic')
+FOLDERS = ('images', 'labels', 'depth', 'panoptic', 'maps')
 CATEGORIES = [
     dict(id=label, name=name, isthing=int(label > 0)) for label, name in enumerate(CLASSES)
 ]
@@ -118,7 +120,7 @@ def write_split(root: Path, split: str, args: argparse.Namespace) -> None:
 
 
 def write_maps(root: Path, split: str, index: int, scene: Scene, painting: Painting) -> None:
-    """Write the picture and its label, depth and panoptic maps."""
+    """Write the picture, its label, depth and panoptic maps, and the layers of its map."""
     segment_ids = np.zeros((*painting.instances.shape, 3), np.uint8)
     segment_ids[..., 2] = painting.instances + 1  # BGR: red is the low byte
     for folder, suffix, pixels in (
@@ -130,6 +132,7 @@ def write_maps(root: Path, split: str, index: int, scene: Scene, painting: Paint
         path = root / folder / split / f'{index:06d}{suffix}'
         if not cv2.imwrite(str(path), pixels):
             raise OSError(f'cannot write {path}')
+    np.savez_compressed(root / 'maps' / split / f'{index:06d}.npz', masks=scene.map_masks())
 
 
 def describe_segments(scene: Scene, painting: Painting) -> list[dict]:

@@ -27,6 +27,8 @@ NEAREST, FARTHEST = 1000, 5000
 WALL_TOP, WALL_BOTTOM = 10000, 6000
 DEPTH_STEP = 50
 
+MAP_CELL = 2  # pixels
+
 
 def _grid(window: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
     """Pixel coordinates y (h, 1) and x (1, w) of a window of the picture."""
@@ -130,6 +132,19 @@ class Scene:
     fog: np.ndarray  # (3,), RGB in [0, 1]: far things fade towards it
     light: np.ndarray  # (2,), unit vector towards the light in the picture plane
     shapes: tuple[Shape, ...]
+
+    def map_masks(self) -> np.ndarray:
+        """Where shapes of each class are, hidden or not: (classes, h, w) uint8, 0 or 1.
+
+        A cell is `MAP_CELL` pixels wide and takes what is at its centre.
+        """
+        first = (MAP_CELL - 1) / 2
+        centres = np.s_[first : self.height : MAP_CELL, first : self.width : MAP_CELL]
+        y, x = _grid(centres)
+        masks = np.zeros((len(OUTLINES), y.size, x.size), np.uint8)
+        for shape in self.shapes:
+            masks[shape.label - 1] |= shape.distance(centres) < 0
+        return masks
 
 
 @dataclass(frozen=True)
