@@ -63,6 +63,28 @@ def test_a_resumed_run_goes_on_averaging(make_runner, tmp_path):
     torch.testing.assert_close(ema_of(resumed), expected)
 
 
+@pytest.mark.parametrize('strict', [True, False])
+def test_whether_a_checkpoint_fits_is_left_to_another_hook(make_runner, tmp_path, strict):
+    weights = {'decode_head.weight': torch.ones(7, 4), 'decode_head.bias': torch.ones(1)}
+    torch.save({'state_dict': weights}, tmp_path / 'other.pth')
+    hooks = [
+        dict(type='mmdiffseg.UpdateEMAHook'),
+        dict(type='mmdiffseg.CheckpointMatchHook', strict=strict),
+    ]
+    runner = make_runner(
+        hooks=hooks, optim_wrapper=GUARD, max_iters=1, load_from=str(tmp_path / 'other.pth')
+    )
+    if strict:
+        with pytest.raises(ValueError, match=r'decode_head.weight \(7, 4\) .* \(1, 4\)'):
+            runner.train()
+        return
+    runner.train()
+    (hook,) = [hook for hook in runner.hooks if type(hook).__name__ == 'UpdateEMAHook']
+    torch.testing.assert_close(
+        hook.ema_model.module.decode_head.bias, torch.ones(1), rtol=0, atol=1e-3
+    )
+
+
 def test_a_wrapper_that_does_not_count_is_refused(make_runner):
     with pytest.raises(TypeError, match='GuardedOptimWrapper.*got OptimWrapper'):
         make_runner(hooks=[dict(type='mmdiffseg.UpdateEMAHook')]).train()

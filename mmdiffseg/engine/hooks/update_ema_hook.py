@@ -16,11 +16,11 @@ class UpdateEMAHook(EMAHook):
 
     Args:
         momentum: Share of the new weights in each update, 1e-4 for the authors' rate of 0.9999.
-        strict_load: Refuse a checkpoint whose averaged weights do not fit.
     """
 
-    def __init__(self, *, momentum: float = 1e-4, strict_load: bool = True) -> None:
-        super().__init__(momentum=momentum, strict_load=strict_load)
+    def __init__(self, *, momentum: float = 1e-4) -> None:
+        # whether a checkpoint fits is left to CheckpointMatchHook, which lets fine-tuning pass
+        super().__init__(momentum=momentum, strict_load=False)
 
     def before_run(self, runner: Runner) -> None:
         """Copy the initial weights."""

@@ -25,7 +25,7 @@ class GuardedOptimWrapper(OptimWrapper):
         dtype: Of the forward pass: ``'float32'``, or ``'bfloat16'`` or ``'float16'`` by autocast.
             float16 scales the loss from 2^20 on, up by 0.1% with every good step and down by half
             with every bad one, about as SegDiff's code does.
-        max_skips: Updates left out in a row before the run ends.
+        max_skips: Updates that may be left out in a row; one more ends the run.
         accumulative_counts: Iterations per update.
         clip_grad: See mmengine's ``OptimWrapper``.
     """
@@ -66,7 +66,7 @@ class GuardedOptimWrapper(OptimWrapper):
         """Update the parameters, or leave them where a gradient is not finite.
 
         Raises:
-            FloatingPointError: After ``max_skips`` updates left out in a row.
+            FloatingPointError: More than ``max_skips`` updates were left out in a row.
         """
         self.loss_scaler.unscale_(self.optimizer)
         finite = self._gradients_are_finite()
@@ -82,8 +82,8 @@ class GuardedOptimWrapper(OptimWrapper):
         if self._skips_in_a_row > self.max_skips:
             raise FloatingPointError(
                 f'the gradients of the last {self._skips_in_a_row} updates were not finite, in '
-                f'{self.dtype}: go on from the last checkpoint with a lower learning rate, '
-                "optim_wrapper.clip_grad, or with dtype='bfloat16' or 'float32'"
+                f'{self.dtype}: look for NaN in the images, or go on from the last checkpoint with '
+                "a lower learning rate, optim_wrapper.clip_grad, or dtype='bfloat16' or 'float32'"
             )
 
     @contextmanager
