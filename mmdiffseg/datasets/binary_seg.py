@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+import numpy as np
+
 from mmdiffseg.datasets.seg_folder import SegFolderDataset
 from mmdiffseg.datasets.transforms.load_binary_mask import Foreground, read_binary_mask
 from mmdiffseg.registry import DATASETS
@@ -52,21 +54,26 @@ class BinarySegDataset(SegFolderDataset):
         samples = super().load_data_list()
         for sample in samples:
             sample.update(foreground=self.foreground, ignore_index=self.ignore_index)
-        # a look at the first mask or two, unless something is wrong
         if self.data_prefix.get('seg_map_path') and not self.test_mode:
-            if not any(self._has_foreground(sample) for sample in samples):
-                raise ValueError(
-                    f'{type(self).__name__}: all {len(samples)} masks in '
-                    f'{self.data_prefix["seg_map_path"]} are empty: check foreground='
-                    f'{self.foreground!r}, or set test_mode=True if a test set is meant to be.'
-                )
+            self._look_for_foreground(samples)
         return samples
 
-    def _has_foreground(self, sample: dict) -> bool:
-        mask = read_binary_mask(
-            sample['seg_map_path'],
-            foreground=self.foreground,
-            ignore_index=self.ignore_index,
-            backend_args=self.backend_args,
+    def _look_for_foreground(self, samples: list[dict]) -> None:
+        values = set()
+        for sample in samples:
+            mask = read_binary_mask(
+                sample['seg_map_path'],
+                foreground=self.foreground,
+                ignore_index=self.ignore_index,
+                backend_args=self.backend_args,
+            )
+            values.update(np.unique(mask).tolist())
+            if 1 in values:  # mostly in the first mask or two
+                return
+        ignored = f', of which {self.ignore_index} is ignored' if len(values) > 1 else ''
+        raise ValueError(
+            f'{type(self).__name__}: all {len(samples)} masks in '
+            f'{self.data_prefix["seg_map_path"]} are empty: they hold '
+            f'{" and ".join(map(str, sorted(values)))}{ignored}; check foreground='
+            f'{self.foreground!r}, or set test_mode=True if a test set is meant to be.'
         )
-        return bool((mask == 1).any())

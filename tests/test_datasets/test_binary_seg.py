@@ -124,14 +124,17 @@ def test_only_empty_masks(write):
     with pytest.raises(ValueError) as refused:
         write(masks())
     assert re.sub('/.*/', '', str(refused.value)) == (
-        'BinarySegDataset: all 3 masks in masks are empty: check foreground=1, or set '
+        'BinarySegDataset: all 3 masks in masks are empty: they hold 0; check foreground=1, or set '
         'test_mode=True if a test set is meant to be.'
     )
     assert len(write(masks(), test_mode=True)) == 3
 
 
 def test_ignored_pixels_are_no_foreground(write):
-    with pytest.raises(ValueError, match='all 3 masks'):
+    # what becomes of masks of 0 and 255 where nobody says so
+    with pytest.raises(
+        ValueError, match='hold 0 and 255, of which 255 is ignored; check foreground'
+    ):
         write(masks(255))
 
 
