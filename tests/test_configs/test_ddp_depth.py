@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
@@ -37,6 +38,18 @@ def experiment(request, meta_allocation):
 def as_released(names):
     """The names that a decoder without time has, too."""
     return {name for name in names if '.layers.' not in name or TIME not in name}
+
+
+def test_metafile_counts_parameters(experiment):
+    config, model, _ = experiment
+    entries = {
+        m['Config']: m for m in yaml.safe_load((CONFIGS / 'metafile.yml').read_text())['Models']
+    }
+    name = Path(config.filename).name
+    count = sum(parameter.numel() for parameter in model.parameters())
+    entry = entries.get(f'configs/ddp/{name}')
+    assert (entry is not None) == name.startswith('ddp_swin-l')
+    assert entry is None or entry['Metadata']['Parameters'] == count
 
 
 def test_names_shapes_and_counts(experiment):

@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdiffseg.datasets import (
@@ -10,7 +14,9 @@ from mmdiffseg.datasets import (
     ShapesDepthDataset,
     SUNRGBDDepthDataset,
 )
+from mmdiffseg.registry import DATASETS
 
+REPO = Path(__file__).parents[2]
 SHAPES = dict(img_path='images/train', depth_map_path='depth/train')
 KITTI = dict(img_path='input', depth_map_path='gt_depth')
 LIST = """\
@@ -109,3 +115,19 @@ def test_missing_and_empty_lists(dataset, kitti, tmp_path):
     (tmp_path / 'list.txt').write_text('a.png None 1.0\n')
     with pytest.raises(ValueError, match='names no image with a depth map'):
         dataset(**kitti)
+
+
+def test_the_guide_to_own_depth_is_a_working_config(shapes_root, tmp_path):
+    blocks = re.findall(r'```python\n(.*?)```', (REPO / 'docs/datasets.md').read_text(), re.S)
+    (example,) = [block for block in blocks if 'DepthFolderDataset' in block]
+    path = tmp_path / 'own.py'
+    path.write_text(example.replace("'./ddp_swin", f"'{REPO}/configs/ddp/ddp_swin"))
+    cfg = Config.fromfile(path)
+    init_default_scope('mmseg')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert (shapes_root / loader.dataset.data_prefix.depth_map_path).is_dir()
+        loader.dataset.data_root = str(shapes_root)
+        sample = DATASETS.build(loader.dataset)[0]
+        assert 0 <= sample['data_samples'].gt_depth_map.data.min() <= 10
+    assert cfg.test_evaluator.max_depth == cfg.model.decode_head.max_depth == 30
+    assert cfg.test_evaluator.crop is None
