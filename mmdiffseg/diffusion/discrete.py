@@ -71,8 +71,9 @@ def discrete_time_pairs(
 ) -> list[tuple[int, int]]:
     """The (t_now, t_next) of every step of a chain; the last t_next is -1, the clean end.
 
-    The first three spacings are those of diffusers: ``trailing`` starts at T - 1, ``leading`` ends
-    at 0, ``uniform`` (diffusers' ``linspace``) does both. ``trailing_truncated`` is the grid
+    Two spacings are those of diffusers: ``trailing`` starts at T - 1, ``leading`` ends at 0.
+    ``uniform`` does both, by :func:`space_timesteps` (diffusers' ``linspace``, but for the rounding
+    at halves); a single step starts from noise. ``trailing_truncated`` is the grid
     linspace(-1, T - 1, steps + 1) of DiffusionDet and DFormer, cut off to integers.
 
     Args:
@@ -88,8 +89,8 @@ def discrete_time_pairs(
         # float32 like the authors': in float64 some whole numbers would be cut off differently
         times = torch.linspace(-1, num_timesteps - 1, steps + 1).numpy()[:0:-1]
     elif spacing == 'uniform':
-        first = 0 if steps > 1 else num_timesteps - 1  # a single step starts from noise
-        times = np.linspace(first, num_timesteps - 1, steps).round()[::-1]
+        kept = space_timesteps(num_timesteps, steps) if steps > 1 else [num_timesteps - 1]
+        times = np.array(kept[::-1])
     elif spacing == 'leading':
         times = np.arange(steps)[::-1] * (num_timesteps // steps)
     else:

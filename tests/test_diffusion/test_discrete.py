@@ -161,6 +161,13 @@ def test_spacings_are_those_of_diffusers(num_timesteps, steps):
         assert [then for _, then in pairs] == [*times.tolist()[1:], -1]
 
 
+@pytest.mark.parametrize('steps', [15, 25, 55])  # 15 and 55 meet a half
+def test_uniform_spacing_is_the_respacing_of_improved_diffusion(steps):
+    kept = space_timesteps(100, steps)
+    pairs = discrete_time_pairs(100, steps, spacing='uniform')
+    assert [now for now, _ in pairs] == kept[::-1]
+
+
 @pytest.mark.parametrize('spacing', SPACINGS)
 def test_every_number_of_steps_gives_a_falling_chain(spacing):
     for steps in range(1, 101):
