@@ -79,6 +79,8 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).to(device).eval()
+    if not isinstance(model, SegDiff):
+        raise TypeError(f'generations are those of a mmdiffseg.SegDiff, got {cfg.model.type}')
     # the last layer starts at zero and would hide every difference
     torch.nn.init.normal_(model.decode_head.denoiser.out[2].weight, std=0.01)
     image = torch.randn(1, 3, *args.size, device=device)

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--generations', type=int, nargs='+', default=[1, 3, 9, 25])
+    parser.add_argument('--generations', type=positive, nargs='+', default=[1, 3, 9, 25])
     parser.add_argument(
         '--chains',
         type=chain,
@@ -50,13 +50,20 @@ def parse_args() -> argparse.Namespace:
         metavar='SAMPLER:STEPS',
         help='(ddpm:100 ddim:25 ddim:10)',
     )
-    parser.add_argument('--images', type=int, help='only the first so many')
+    parser.add_argument('--images', type=positive, help='only the first so many')
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
     )
     return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """Read a number from 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, got {text}')
+    return int(text)
 
 
 def chain(text: str) -> tuple[str, int]:
