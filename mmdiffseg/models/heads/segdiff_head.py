@@ -43,7 +43,8 @@ class SegDiffHead(BaseDecodeHead):
         randsteps: Generations per image at test time.
         clip_denoised: Clamp each step's estimate of the mask to [-1, 1].
         loss_reduction: Squared errors are summed over the pixels (``'sum'``, as released) or
-            averaged (``'mean'``: AdamW takes the same steps, and float16 does not overflow).
+            averaged (``'mean'``: AdamW takes the same steps, and float16 does not overflow). With a
+            learned variance they are averaged in either case, as released.
         max_batch: Most maps to denoise at once: generations beyond it run one after the other, but
             never less than one for all images of the batch.
         seed: Seed of the test-time noise.
