@@ -1,8 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from PIL import Image
 
+from mmdiffseg.engine.hooks import DiffusionVisualizationHook
 from mmdiffseg.engine.hooks.depth_pages import depth_pages
 
 SIZE = (20, 30)
@@ -26,3 +30,16 @@ def test_a_panel_and_a_page_for_each_step():
     page, *frames = depth_pages(image, sample, steps, film)
     assert page.shape[1] == 4 * 256 + 5 * 8
     assert len(frames) == 3 and len({frame.shape for frame in frames}) == 1
+
+
+def test_the_hook_draws_what_the_model_predicts(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(path)
+    meta = dict(img_path=str(path), sample_id='drive_a')
+    sample = SegDataSample(metainfo=meta, pred_depth_map=depths(), gt_depth_map=depths())
+    hook = DiffusionVisualizationHook(out_dir=str(tmp_path / 'show'))
+    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo={}))
+    runner = SimpleNamespace(model=torch.nn.Identity(), test_dataloader=loader)
+    hook.before_run(runner)
+    hook.after_test_iter(runner, 0, {}, [sample])
+    assert (tmp_path / 'show/drive_a.png').exists()

@@ -67,6 +67,9 @@ def test_only_a_diffusion_head_is_shown_as_one(cfg):
     cfg.model = {'type': 'EncoderDecoder', 'decode_head': {'type': 'FCNHead'}}
     launch.show_diffusion(cfg)
     assert cfg.model.type == 'EncoderDecoder'
+    cfg.model = {'type': 'DepthEstimator', 'decode_head': {'type': 'mmdiffseg.DDPDepthHead'}}
+    launch.show_diffusion(cfg)
+    assert cfg.model.type == 'mmdiffseg.DiffusionDepthEstimator'
 
 
 def test_augmentation_is_seeded_once(cfg):
