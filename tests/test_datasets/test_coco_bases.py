@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import METRICS, init_default_scope
 from mmengine.runner import Runner
 
+import mmdiffseg.datasets.coco_panoptic  # noqa: F401  as configs/_base_/mmdet_runtime.py has it
+
 BASES = Path(__file__).parents[2] / 'configs/_base_/datasets'
 THINGS = ('circle', 'ellipse', 'triangle', 'square', 'star', 'ring')
 

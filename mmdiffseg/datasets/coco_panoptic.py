@@ -1,0 +1,75 @@
+"""COCO's panoptic annotations, or others in their format."""
+
+from functools import cached_property
+
+from mmdet.datasets import CocoPanopticDataset as MMDetCocoPanopticDataset
+from mmengine import fileio
+
+from mmdiffseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class CocoPanopticDataset(MMDetCocoPanopticDataset):
+    """mmdet's dataset, which says before training starts what is missing or does not fit.
+
+    Takes mmdet's arguments. Give classes of your own as
+    ``metainfo=dict(classes=(...), thing_classes=(...), stuff_classes=(...))``, things first, under
+    the names and in the order of the ``categories`` in the annotation file.
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """List the images and their segments.
+
+        Raises:
+            FileNotFoundError: There is no annotation file, or an image has no panoptic PNG.
+            ValueError: The classes are not those of the file, or a segment has none of them.
+        """
+        if not fileio.exists(self.ann_file, backend_args=self.backend_args):
+            raise FileNotFoundError(
+                f'there is no annotation file {self.ann_file}: set data_root and ann_file'
+            )
+        samples = super().load_data_list()
+        self._check_pngs(samples)
+        return samples
+
+    @cached_property
+    def category_names(self) -> tuple[str, ...]:
+        """Name of every label in the annotation file; known while that is being loaded."""
+        return tuple(self.coco.cats[category]['name'] for category in self.cat_ids)
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """List the segments of one image.
+
+        Raises:
+            ValueError: The classes are not those of the file, or a segment has none of them.
+        """
+        if self.category_names != tuple(self.metainfo['classes']):
+            raise ValueError(
+                f'the classes are not categories of {self.ann_file} in its order, which are '
+                f'{[category["name"] for category in self.coco.cats.values()]}: give '
+                'metainfo=dict(classes=(...), thing_classes=(...), stuff_classes=(...))'
+            )
+        for segment in raw_data_info['raw_ann_info']:
+            if segment['category_id'] not in self.cat2label:
+                raise ValueError(
+                    f'{self.ann_file}: image {segment["image_id"]} has a '
+                    f'segment of category {segment["category_id"]}, which is none of the '
+                    f'{len(self.cat2label)} classes'
+                )
+        return super().parse_data_info(raw_data_info)
+
+    def _check_pngs(self, samples: list[dict]) -> None:
+        folder = self.data_prefix.get('seg')
+        if not folder:
+            return
+        # One listing instead of a look at every file: file systems over a network are slow.
+        listing = fileio.list_dir_or_file(
+            folder, list_dir=False, recursive=True, backend_args=self.backend_args
+        )
+        there = {fileio.join_path(folder, name) for name in listing}
+        missing = [s['seg_map_path'] for s in samples if s['seg_map_path'] not in there]
+        if missing:
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(samples)} images have no panoptic PNG, the first is '
+                f'{missing[0]}: unpack the PNGs there, or set data_prefix'
+            )
