@@ -72,6 +72,7 @@ class DDPBaseHead(BaseDecodeHead):
             in_channels=in_channels,
             channels=channels,
             num_classes=num_classes,
+            out_channels=num_classes,  # said, or mmseg advises one channel where there are two
             dropout_ratio=0,
             in_index=in_index,
             input_transform=input_transform,

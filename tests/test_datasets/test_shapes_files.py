@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from mmdiffseg.datasets import ShapesDataset
 
-MAPS = ('images', 'labels', 'depth', 'panoptic')
+MAPS = ('images', 'labels', 'depth', 'panoptic', 'maps')
 
 
 def digests(root):
@@ -99,6 +99,31 @@ def test_labels_panoptic_depth_and_instances_agree(shapes_root, split, count):
         # segments go from far to near, each nearer than what it hides
         assert depths == sorted(set(depths), reverse=True)
         assert max(depths) < depth[labels == 0].min()
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_maps_show_what_labels_show_and_what_is_hidden(shapes_root, split):
+    overlaps = 0
+    for index in range(3):
+        labels = read(shapes_root, 'labels', split, index)
+        with np.load(shapes_root / 'maps' / split / f'{index:06d}.npz') as arrays:
+            masks = arrays['masks']
+        assert masks.shape == (6, 32, 32) and masks.dtype == np.uint8 and masks.max() == 1
+        for label, mask in enumerate(masks, start=1):
+            # a cell has four pixels: where all show the class, its centre has it
+            shown = (labels == label).reshape(32, 2, 32, 2).all(axis=(1, 3))
+            assert mask[shown].all()
+        # nothing is in the map where there is only background, but for the outlines
+        empty = (labels == 0).reshape(32, 2, 32, 2).all(axis=(1, 3))
+        assert not masks[:, empty].any()
+        overlaps += (masks.sum(axis=0) > 1).sum()
+    assert overlaps > 0
+
+
+def test_maps_of_odd_pictures_are_rounded_up(make_shapes, tmp_path):
+    make_shapes(tmp_path / 'odd', '--train', 1, '--val', 1, '--size', 49, 36)
+    with np.load(tmp_path / 'odd/maps/train/000000.npz') as arrays:
+        assert arrays['masks'].shape == (6, 18, 25)
 
 
 def test_options_set_sizes_and_numbers_of_shapes(make_shapes, tmp_path):

@@ -44,6 +44,7 @@ class FCNMapHead(FCNHead):
             in_channels=in_channels,
             channels=channels,
             num_classes=num_classes,
+            out_channels=num_classes,
             num_convs=num_convs,
             concat_input=False,
             dropout_ratio=0,

@@ -11,7 +11,7 @@ class MultiLabelFocalLoss(nn.Module):
     ``gamma=0`` is the cross entropy that DDP's released BEV code has as its other choice.
 
     Args:
-        gamma: How much less a cell costs that is already right.
+        gamma: How much less a cell costs that is already right: 0 or at least 1.
         alpha: Weight of set cells, in [0, 1], the others having the rest; -1 weighs all alike.
         loss_weight: Factor of the loss.
         loss_name: Name of the loss in logs.
@@ -26,8 +26,8 @@ class MultiLabelFocalLoss(nn.Module):
         loss_name: str = 'loss_focal',
     ) -> None:
         super().__init__()
-        if gamma < 0:
-            raise ValueError(f'gamma must not be negative, got {gamma}')
+        if gamma != 0 and gamma < 1:  # between them the slope is infinite where a cell is certain
+            raise ValueError(f'gamma must be 0 or at least 1, got {gamma}')
         if alpha != -1 and not 0 <= alpha <= 1:
             raise ValueError(f'alpha must lie in [0, 1], or be -1, got {alpha}')
         self.gamma = gamma
