@@ -63,16 +63,21 @@ def test_a_resumed_run_goes_on_averaging(make_runner, tmp_path):
     torch.testing.assert_close(ema_of(resumed), expected)
 
 
-@pytest.mark.parametrize('strict', [True, False])
-def test_whether_a_checkpoint_fits_is_left_to_another_hook(make_runner, tmp_path, strict):
+@pytest.mark.parametrize(('strict', 'resume'), [(True, False), (True, True), (False, False)])
+def test_whether_a_checkpoint_fits_is_left_to_another_hook(make_runner, tmp_path, strict, resume):
     weights = {'decode_head.weight': torch.ones(7, 4), 'decode_head.bias': torch.ones(1)}
-    torch.save({'state_dict': weights}, tmp_path / 'other.pth')
+    averages = {f'module.{name}': value for name, value in weights.items()}
+    torch.save(dict(state_dict=weights, ema_state_dict=averages), tmp_path / 'other.pth')
     hooks = [
         dict(type='mmdiffseg.UpdateEMAHook'),
         dict(type='mmdiffseg.CheckpointMatchHook', strict=strict),
     ]
     runner = make_runner(
-        hooks=hooks, optim_wrapper=GUARD, max_iters=1, load_from=str(tmp_path / 'other.pth')
+        hooks=hooks,
+        optim_wrapper=GUARD,
+        max_iters=1,
+        load_from=str(tmp_path / 'other.pth'),
+        resume=resume,
     )
     if strict:
         with pytest.raises(ValueError, match=r'decode_head.weight \(7, 4\) .* \(1, 4\)'):

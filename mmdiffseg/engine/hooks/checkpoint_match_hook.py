@@ -20,8 +20,8 @@ class CheckpointMatchHook(Hook):
             classes are meant).
     """
 
-    # after hooks that rewrite the state dict, such as mmengine's EMAHook
-    priority = 'VERY_LOW'
+    # ahead of mmengine's EMAHook, which loads the weights too and refuses them in pages
+    priority = 'ABOVE_NORMAL'
 
     def __init__(self, *, strict: bool = True) -> None:
         self.strict = strict
