@@ -86,7 +86,8 @@ def fill_slots(
     n, h, w = masks.shape
     if padding is None:
         shape = (max(num_slots - n, 0), h, w)
-        padding = torch.randint(2, shape, generator=generator, device=masks.device).bool()
+        padding = torch.empty(shape, dtype=torch.bool, device=masks.device)
+        padding.random_(generator=generator)
     if order is None:
         count = max(num_slots, n)
         order = torch.randperm(count, generator=generator, device=masks.device)[:num_slots]

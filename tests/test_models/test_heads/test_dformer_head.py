@@ -103,6 +103,24 @@ def test_every_parameter_learns_behind_every_layer(build):
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_set_loss_is_in_float32_under_autocast(build, monkeypatch, dtype):
+    head, states = build(), []
+    loss_by_feat = head.loss_by_feat
+
+    def watched_loss(*arguments):
+        states.append(torch.is_autocast_enabled('cpu'))
+        return loss_by_feat(*arguments)
+
+    monkeypatch.setattr(head, 'loss_by_feat', watched_loss)
+    with torch.autocast('cpu', dtype=dtype):
+        losses = head.loss(features(), [make_sample('a'), make_sample('b', objects=0, stuff=())])
+    assert states == [False]
+    sum(losses.values()).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+
+
 def test_training_draws_can_be_replayed(build):
     head = build()
     x, samples = features(), [make_sample('a'), make_sample('b')]
@@ -120,7 +138,7 @@ def test_training_draws_can_be_replayed(build):
     g, t, padding, order, noise = generator(), [], [], [], []
     for _ in samples:
         t.append(torch.randint(1000, (1,), generator=g))
-        padding.append(torch.randint(2, (7, 64, 96), generator=g).bool())
+        padding.append(torch.empty(7, 64, 96, dtype=torch.bool).random_(generator=g))
         order.append(torch.randperm(12, generator=g))
         noise.append(torch.randn(1, 12, 64, 96, generator=g)[0])
     given = loss(t=torch.cat(t), padding=padding, order=order, noise=noise)
