@@ -1,7 +1,9 @@
 import re
+from pathlib import Path
 
 import pytest
-from conftest import REPO
+
+REPO = Path(__file__).parents[2]
 
 OPTIONS = """
 _base_ = {base!r}
