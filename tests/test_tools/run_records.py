@@ -15,8 +15,8 @@ def logged(work_dir, key):
     return values
 
 
-def metrics(work_dir):
+def metrics(work_dir, names=('aAcc', 'mIoU', 'mAcc')):
     """What the last test run in a work dir measured."""
     log = sorted(Path(work_dir).glob('*/[0-9]*.json'))[-1]
     record = json.loads(log.read_text())
-    return {key: record[key] for key in ('aAcc', 'mIoU', 'mAcc')}
+    return {key: record[key] for key in names}
