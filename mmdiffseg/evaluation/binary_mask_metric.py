@@ -94,8 +94,8 @@ class BinaryMaskMetric(BaseMetric):
                 and maybe ``seg_prob``, (1, H, W), or ``seg_logits``, (2, H, W).
 
         Raises:
-            ValueError: A prediction differs from its truth in size, or is to be written over that
-                of another sample.
+            ValueError: A prediction differs from its truth in size, holds more than two classes, or
+                is to be written over that of another sample; a probability is not finite.
         """
         if not self.results:
             self._written.clear()
@@ -112,6 +112,13 @@ class BinaryMaskMetric(BaseMetric):
                     f'{gt.shape[1]}x{gt.shape[0]}: leave the masks at the size of the images, or '
                     'resize both in the pipeline.'
                 )
+            if pred.max() > 1:
+                raise ValueError(
+                    f'{name}: the prediction holds class {pred.max()} and masks only 0 and 1: set '
+                    'num_classes=2 in the model'
+                )
+            if prob is not None and not np.isfinite(prob).all():
+                raise ValueError(f'{name}: the probability is not finite: look at the image')
             if self.output_dir:
                 self._write(name, pred, prob)
             result = dict(name=name)

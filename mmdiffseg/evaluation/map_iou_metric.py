@@ -1,6 +1,9 @@
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
+from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
@@ -44,6 +47,8 @@ class MapIoUMetric(BaseMetric):
 
     Args:
         thresholds: Probabilities from which on a cell counts as found.
+        output_dir: A new or empty folder for ``<name>.npz``, whose ``prob`` (K, h, w) is float16. The
+            name is the ``sample_id`` of the sample, or the stem of its file.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs, ``map`` by default.
     """
@@ -54,6 +59,7 @@ class MapIoUMetric(BaseMetric):
         self,
         *,
         thresholds: Sequence[float] = THRESHOLDS,
+        output_dir: str | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -61,6 +67,13 @@ class MapIoUMetric(BaseMetric):
         if not thresholds or not all(0 < threshold < 1 for threshold in thresholds):
             raise ValueError(f'thresholds must lie between 0 and 1, got {thresholds}')
         self.thresholds = thresholds
+        self.output_dir = output_dir and Path(output_dir)
+        if self.output_dir and is_main_process():
+            if self.output_dir.is_dir() and any(self.output_dir.iterdir()):
+                raise FileExistsError(
+                    f'output_dir {output_dir} is not empty: choose another, or remove it'
+                )
+            self.output_dir.mkdir(parents=True, exist_ok=True)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the cells of a batch.
@@ -81,6 +94,10 @@ class MapIoUMetric(BaseMetric):
                     f"and its truth {tuple(gt.shape)}: set the head's num_classes and output_scope "
                     'to those of the masks'
                 )
+            if self.output_dir:
+                name = sample.get('sample_id') or Path(sample['img_path']).stem
+                half = prob.half().cpu().numpy()
+                np.savez_compressed(self.output_dir / f'{name}.npz', prob=half)
             # one result a sample: mmengine drops those again that several processes have in common
             self.results.append(map_counts(prob, gt, self.thresholds).cpu())
 

@@ -54,8 +54,8 @@ def test_every_model_fits_together(name, build, meta_allocation):
     with meta_allocation():
         feature = model.extract_feat(torch.empty(1, 3, *config.crop_size))
         head.denoiser.prepare(head._transform_inputs(feature))
-    channels = 2 if name.endswith('learned-variance') else 1
-    assert head.denoiser.out[2].out_channels == channels
+    channels = {'vaihingen_learned-variance': 2, 'small_shapes-classes': 7}
+    assert head.denoiser.out[2].out_channels == channels.get(name, 1)
     assert config.model.data_preprocessor.size == config.crop_size
     # padding at test time goes by the network's stride, and windows are a multiple of it
     assert config.model.data_preprocessor.test_cfg.size_divisor == head.denoiser.stride

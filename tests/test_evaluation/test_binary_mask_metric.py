@@ -166,6 +166,14 @@ def test_sizes_must_agree():
         evaluate([sample(np.zeros((4, 5)), np.zeros((4, 6)))])
 
 
+def test_predictions_that_are_no_masks_are_refused():
+    mask = np.array([[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match='a: the prediction holds class 2.*num_classes=2'):
+        evaluate([sample(mask * 2, mask)])
+    with pytest.raises(ValueError, match='a: the probability is not finite'):
+        evaluate([sample(mask, mask, mask * np.nan)])
+
+
 def test_writes_masks_probabilities_and_reliability(scenes, tmp_path):
     out = tmp_path / 'out'
     names = ('images/a.png', 'images/b.tile.png', 'images/c.png')

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -63,6 +64,15 @@ def test_by_hand():
         'map/nothing/iou@max': 0,
         'map/mean/iou@max': pytest.approx(0.5),
     }
+
+
+def test_probabilities_are_written_on_request(tmp_path):
+    metric = build(output_dir=str(tmp_path / 'out'))
+    metric.process({}, [dict(SAMPLES[0], img_path='/data/a.npy')])
+    with np.load(tmp_path / 'out/a.npz') as arrays:
+        assert np.array_equal(arrays['prob'], SAMPLES[0]['map_prob']['data'].half().numpy())
+    with pytest.raises(FileExistsError, match='out is not empty: choose another'):
+        build(output_dir=str(tmp_path / 'out'))
 
 
 def test_bad_input():

@@ -118,7 +118,9 @@ def test_learned_variance_shows_in_the_output(tmp_path, config, monkeypatch, cap
     weights = tiny_weights(**{'out.2.weight': [2, 32, 3, 3], 'out.2.bias': [2]})
     torch.save(weights, tmp_path / 'model060000.pt')
     run(monkeypatch, tmp_path / 'model060000.pt', tmp_path / 'ours.pth', '--config', config)
-    assert 'diffusion_sampler.variance=learned_range' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 'diffusion_sampler.variance=learned_range' in printed
+    assert 'decode_head.learn_variance=True' in printed
 
 
 DEEP = dict(channel_mult=(1, 1, 1, 2, 2, 4, 4), attention_downsample=(16, 32))

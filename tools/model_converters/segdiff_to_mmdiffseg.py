@@ -79,6 +79,7 @@ def visible_settings(weights: dict[str, Tensor]) -> Settings:
         ),
     }
     if len(weights[f'{unet}.out.2.weight']) == 2 * stem.shape[1]:
+        settings['decode_head']['learn_variance'] = True
         settings['decode_head.diffusion_sampler'] = dict(variance='learned_range')
     return settings
 

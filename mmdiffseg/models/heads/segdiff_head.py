@@ -36,11 +36,12 @@ class SegDiffHead(BaseDecodeHead):
         label_encoder: Config of the label encoder; classes and ignore index are filled in. None
             chooses it by the number of classes.
         noise_schedule: Config of the noise schedule, a discrete one.
-        diffusion_sampler: Config of the sampler; the schedule is filled in. A DDPM sampler of
-            ``learned_range`` makes the network learn the variance of its steps.
+        diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the network; the channel numbers are filled in.
         timesteps: Sampling steps at test time; None takes all of the schedule.
         randsteps: Generations per image at test time.
+        learn_variance: The network also learns the variance of its steps, which a DDPM sampler of
+            ``learned_range`` uses.
         clip_denoised: Clamp each step's estimate of the mask to [-1, 1].
         loss_reduction: Squared errors are summed over the pixels (``'sum'``, as released) or
             averaged (``'mean'``: AdamW takes the same steps, and float16 does not overflow). With a
@@ -66,6 +67,7 @@ class SegDiffHead(BaseDecodeHead):
         denoiser: dict = dict(type='mmdiffseg.SegDiffUNet'),
         timesteps: int | None = None,
         randsteps: int = 9,
+        learn_variance: bool = False,
         clip_denoised: bool = False,
         loss_reduction: str = 'sum',
         max_batch: int | None = None,
@@ -99,8 +101,11 @@ class SegDiffHead(BaseDecodeHead):
         if timesteps is None:
             timesteps = self.noise_schedule.num_timesteps
         self.diffusion_sampler.time_pairs(timesteps)  # refuses impossible step counts right here
-        variance = getattr(self.diffusion_sampler, 'variance', None)
-        self.learns_variance = variance == 'learned_range'
+        learned = getattr(self.diffusion_sampler, 'variance', None) == 'learned_range'
+        if learned and not learn_variance:
+            raise ValueError(
+                "a sampler of variance 'learned_range' needs a network with learn_variance=True"
+            )
         if label_encoder is None:
             kind = 'BinaryMaskEncoder' if num_classes == 2 else 'OneHotEncoder'
             label_encoder = dict(type=kind, scale=1.0)
@@ -112,12 +117,13 @@ class SegDiffHead(BaseDecodeHead):
             {
                 **denoiser,
                 'in_channels': channels,
-                'out_channels': 2 * channels if self.learns_variance else channels,
+                'out_channels': 2 * channels if learn_variance else channels,
                 'feature_channels': in_channels,
             }
         )
         self.timesteps = timesteps
         self.randsteps = randsteps
+        self.learn_variance = learn_variance
         self.clip_denoised = clip_denoised
         self.loss_reduction = loss_reduction
         self.max_batch = max_batch
@@ -180,7 +186,7 @@ class SegDiffHead(BaseDecodeHead):
         error = (eps - noise).square() * valid
         mse = mean_over(error, valid)
         losses = dict(mse=mse.detach())
-        if self.learns_variance:
+        if self.learn_variance:
             estimate = to_x0(eps.detach(), z_t, alpha, sigma, 'eps')
             log_variance = learned_log_variance(self.noise_schedule, t, (fraction[0] + 1) / 2)
             bound = variational_bound(self.noise_schedule, x0, z_t, t, estimate, log_variance)

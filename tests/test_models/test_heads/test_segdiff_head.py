@@ -102,7 +102,7 @@ def test_losses_of_the_released_code(reduction, key):
 
 
 def test_losses_of_the_released_code_with_a_learned_variance():
-    losses = recorded_losses('learned_range')
+    losses = recorded_losses('learned_range', learn_variance=True)
     recorded = RECORDED['losses']['learned']
     torch.testing.assert_close(losses['loss_eps'], recorded['mse'].mean())
     torch.testing.assert_close(losses['loss_vb'], recorded['vb'].mean())
@@ -110,7 +110,7 @@ def test_losses_of_the_released_code_with_a_learned_variance():
 
 
 def test_the_bound_trains_the_variance_alone():
-    head = build(diffusion_sampler=dict(type='mmdiffseg.DDPMSampler', variance='learned_range'))
+    head = build(learn_variance=True)
     labels = torch.randint(2, (3, 1, 8, 12))
     head.loss([FEATURE], samples_of(labels), {})['loss_vb'].backward()
     mean, variance = head.denoiser.out[2].weight.grad  # the output's two channels
@@ -165,6 +165,7 @@ def test_steps_of_the_released_code(variance, row):
     head = build(
         denoiser=dict(type='mmdiffseg.RecordedDenoiser'),
         diffusion_sampler=dict(type='mmdiffseg.DDPMSampler', variance=variance),
+        learn_variance=variance == 'learned_range',
         clip_denoised=True,
         in_channels=1,
     )
@@ -321,6 +322,10 @@ def test_a_conditioned_network_is_told_the_class_of_each_image():
         (dict(randsteps=0), 'randsteps must be at least 1, got 0'),
         (dict(max_batch=0), 'max_batch must be at least 1, got 0'),
         (dict(loss_reduction='max'), "got 'max'"),
+        (
+            dict(diffusion_sampler=dict(type='DDPMSampler', variance='learned_range')),
+            'needs a network with learn_variance=True',
+        ),
         (dict(noise_schedule=dict(type='LinearBetas', num_timesteps=20)), 'above 20, got 20'),
         (
             dict(num_classes=3, label_encoder=dict(type='BinaryMaskEncoder')),
@@ -331,6 +336,15 @@ def test_a_conditioned_network_is_told_the_class_of_each_image():
 def test_impossible_options_are_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         build(**options)
+
+
+def test_a_network_that_learns_its_variance_goes_with_any_sampler():
+    sampler = dict(type='DDPMSampler', variance='learned_range')
+    learned = build(learn_variance=True, diffusion_sampler=sampler)
+    for sampler in (dict(type='DDIMSampler'), dict(type='DDPMSampler', variance='fixed_large')):
+        head = build(learn_variance=True, diffusion_sampler=sampler)
+        head.load_state_dict(learned.state_dict())
+        assert head.sample_images([FEATURE], METAS).isfinite().all()
 
 
 def test_all_parameters_are_those_of_the_released_network():
