@@ -47,7 +47,7 @@ class MapIoUMetric(BaseMetric):
 
     Args:
         thresholds: Probabilities from which on a cell counts as found.
-        output_dir: A new or empty folder for ``<name>.npz``, whose ``prob`` (K, h, w) is float16. The
+        output_dir: A new or empty folder for ``<name>.npz`` with ``prob`` (K, h, w) in float16; the
             name is the ``sample_id`` of the sample, or the stem of its file.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs, ``map`` by default.

@@ -2,6 +2,7 @@
 
 from mmdiffseg.visualization.depth import depth_colours, depth_picture, relative_error
 from mmdiffseg.visualization.film import write_film
+from mmdiffseg.visualization.layers import layers_picture
 from mmdiffseg.visualization.overlay import error_map, grey_map, heat_overlay, label_overlay
 from mmdiffseg.visualization.panel import panel
 from mmdiffseg.visualization.reliability import reliability_diagram
@@ -13,6 +14,7 @@ __all__ = [
     'grey_map',
     'heat_overlay',
     'label_overlay',
+    'layers_picture',
     'panel',
     'relative_error',
     'reliability_diagram',

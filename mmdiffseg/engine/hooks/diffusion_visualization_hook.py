@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmdiffseg.engine.hooks.depth_pages import depth_pages
+from mmdiffseg.engine.hooks.map_pages import map_pages
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization import (
@@ -120,6 +121,10 @@ class DiffusionVisualizationHook(Hook):
             if self.film:
                 frames = model.predict_trajectory(inputs, samples, max(self.steps))
         for index, sample in enumerate(outputs):
+            name = sample.get('sample_id') or Path(sample.img_path).stem
+            if 'map_prob' in sample:
+                yield name, map_pages(sample, meta)
+                continue
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
             if 'window' in sample:  # of a crop around one of the objects of an image
                 left, top, right, bottom = sample.window
@@ -136,7 +141,7 @@ class DiffusionVisualizationHook(Hook):
                 pages = depth_pages(image, sample, predictions, film)
             else:
                 pages = label_pages(image, sample, predictions, film, meta)
-            yield sample.get('sample_id') or Path(sample.img_path).stem, pages
+            yield name, pages
 
 
 def label_pages(
