@@ -38,7 +38,9 @@ def test_certain_cells_cost_and_pull_finitely(gamma):
     assert logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('options', [dict(gamma=-1), dict(gamma=0.5), dict(alpha=2), dict(alpha=-0.5)])
+@pytest.mark.parametrize(
+    'options', [dict(gamma=-1), dict(gamma=0.5), dict(alpha=2), dict(alpha=-0.5)]
+)
 def test_options_are_checked(options):
     with pytest.raises(
         ValueError, match=rf'{list(options)[0]} must .* got {list(options.values())[0]}'
