@@ -11,3 +11,8 @@ model = dict(
 )
 default_hooks = dict(checkpoint=dict(save_best='abs_rel', rule='less'))
 tta_model = dict(type='mmdiffseg.DepthTTAModel')
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.04, by_epoch=False, begin=0, end=135),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=135, end=900),
+]
+train_cfg = dict(max_iters=900, val_interval=450)
