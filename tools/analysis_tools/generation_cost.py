@@ -10,6 +10,7 @@ the ratio comes nearer to (encoder + U-Net) / U-Net.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -17,7 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
+from mmdiffseg.engine.measure import environment, time_interleaved
 from mmdiffseg.models.segmentors import SegDiff
 
 
@@ -87,21 +88,22 @@ def main() -> None:
     shape = (args.generations, model.decode_head.label_encoder.channels, *args.size)
     noise = torch.randn(shape, device=device)
     step_noise = [torch.randn(shape, device=device) for _ in range(args.steps - 1)]
-    calls = {
-        'one by one': partial(one_by_one, model, image, noise, step_noise),
-        'at once': partial(at_once, model, image, noise, step_noise),
-    }
+    masks = {}
+
+    def call(name: str, way: Callable) -> None:
+        masks[name] = way(model, image, noise, step_noise)
+
+    ways = {'one by one': one_by_one, 'at once': at_once}
+    calls = {name: partial(call, name, way) for name, way in ways.items()}
     with torch.no_grad():
         described = ', '.join(f'{key} {value}' for key, value in environment(device).items())
         print(described)
         print(f'{args.generations} chains of {args.steps} steps, {args.size[0]}x{args.size[1]}')
         seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
-        for name, call in calls.items():
-            memory = peak_memory(call, device)
-            spare = 'unknown' if memory is None else f'{memory:.0f} MiB'
-            print(f'{name}: {seconds[name]:.2f} s, {spare} beyond the weights')
-        print(f'ratio: {seconds["one by one"] / seconds["at once"]:.2f}')
-        first, second = (call() for call in calls.values())
+    for name, value in seconds.items():
+        print(f'{name}: {value:.2f} s')
+    print(f'ratio: {seconds["one by one"] / seconds["at once"]:.2f}')
+    first, second = masks.values()
     print(f'largest difference: {(first - second).abs().max():.1e} of {first.abs().max():.1e}')
 
 
