@@ -7,4 +7,4 @@ _base_ = [
 ]
 classes = dict(num_things_classes=80, num_stuff_classes=53)
 model = dict(panoptic_head=classes, panoptic_fusion_head=classes)
-default_hooks = dict(checkpoint=dict(save_best='coco_panoptic/PQ'))
+default_hooks = dict(checkpoint=dict(save_best='coco_panoptic/PQ', rule='greater'))
