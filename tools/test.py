@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show-dir',
         metavar='DIR',
-        help='write a panel per image there: steps, uncertainty, errors',
+        help='write a panel per image there: steps, uncertainty, errors; or a picture per task',
     )
     parser.add_argument('--film', action='store_true', help='denoising films (GIF) in --show-dir')
     parser.add_argument('--show', action='store_true', help='show the panels in a window')
@@ -77,7 +77,7 @@ def main() -> None:
             film=args.film,
         )
     if args.out:
-        cfg.test_evaluator.output_dir = args.out
+        launch.set_output_dir(cfg, args.out)
     if args.tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)

@@ -82,6 +82,21 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     head[name] = value
 
 
+def set_output_dir(cfg: Config, folder: str) -> None:
+    """Let the metric write the predictions to a folder.
+
+    Raises:
+        ValueError: If it is one of mmdet's, which write other files.
+    """
+    if cfg.get('default_scope') == 'mmdet':
+        raise ValueError(
+            f'--out {folder} is for the label maps of mmseg models; for instances in the format of '
+            'COCO, give CocoMetric a prefix of the files: --cfg-options '
+            'test_evaluator.1.outfile_prefix=PREFIX, or without the .1 if it is the only metric'
+        )
+    cfg.test_evaluator.output_dir = folder
+
+
 def takes(component: ConfigDict, argument: str) -> bool:
     """Whether the class a model component is built from has a constructor argument, or a base."""
     with MODELS.switch_scope_and_registry('mmseg') as registry:

@@ -3,7 +3,13 @@
 from mmdiffseg.visualization.depth import depth_colours, depth_picture, relative_error
 from mmdiffseg.visualization.film import write_film
 from mmdiffseg.visualization.layers import layers_picture
-from mmdiffseg.visualization.overlay import error_map, grey_map, heat_overlay, label_overlay
+from mmdiffseg.visualization.overlay import (
+    error_map,
+    grey_map,
+    heat_overlay,
+    label_overlay,
+    segment_overlay,
+)
 from mmdiffseg.visualization.panel import panel
 from mmdiffseg.visualization.reliability import reliability_diagram
 
@@ -18,5 +24,6 @@ __all__ = [
     'panel',
     'relative_error',
     'reliability_diagram',
+    'segment_overlay',
     'write_film',
 ]

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 RIGHT = (64, 160, 120)
 WRONG = (230, 57, 70)
 
+#: as mmdet numbers segments: class + offset * number of the object in the image
+INSTANCE_OFFSET = 1000
+
 
 def label_overlay(
     image: NDArray,
@@ -44,6 +47,28 @@ def label_overlay(
     picture = _grey(image) * (1 - weight) + colour * weight
     picture[borders(labels)] *= 0.4
     return picture.astype(np.uint8)
+
+
+def segment_overlay(
+    image: NDArray, ids: NDArray, palette: Sequence[Sequence[int]], *, opacity: float = 0.7
+) -> NDArray:
+    """Colour the grey image by class, with a line between objects of one class as well.
+
+    Args:
+        image: The image.
+        ids: Class of each pixel (H, W) plus ``INSTANCE_OFFSET`` times the object's number. Pixels
+            of a class without a colour, such as 255, stay uncoloured.
+        palette: RGB colour of each of the K classes.
+        opacity: Share of the colour, in [0, 1].
+    """
+    segments, index = np.unique(ids, return_inverse=True)
+    index = index.reshape(ids.shape)
+    classes = segments % INSTANCE_OFFSET
+    known = classes < len(palette)
+    colours = np.asarray(palette)[np.where(known, classes, 0)]  # one for each segment
+    return label_overlay(
+        image, np.where(known[index], index, -1), colours, opacity=opacity, ignore_index=-1
+    )
 
 
 def heat_overlay(image: NDArray, heat: NDArray, *, colormap: str = 'inferno') -> NDArray:

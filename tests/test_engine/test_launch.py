@@ -61,6 +61,15 @@ def test_head_options_reach_a_diffusion_head_only(cfg):
     assert cfg.model.panoptic_head.seed == 9
 
 
+def test_only_a_metric_of_mmseg_writes_label_maps(cfg):
+    cfg.test_evaluator = dict(type='IoUMetric')
+    launch.set_output_dir(cfg, 'labels')
+    assert cfg.test_evaluator.output_dir == 'labels'
+    cfg.default_scope = 'mmdet'
+    with pytest.raises(ValueError, match='--out labels is for .*outfile_prefix=PREFIX'):
+        launch.set_output_dir(cfg, 'labels')
+
+
 def test_only_a_diffusion_head_is_shown_as_one(cfg):
     launch.show_diffusion(cfg)
     assert cfg.model.type == 'mmdiffseg.DiffusionEncoderDecoder'

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmdiffseg.visualization import error_map, heat_overlay, label_overlay
+from mmdiffseg.visualization import error_map, heat_overlay, label_overlay, segment_overlay
 from mmdiffseg.visualization.overlay import borders
 
 PALETTE = [(0, 0, 0), (200, 0, 0)]
@@ -25,6 +25,17 @@ def test_label_overlay_colours_classes_and_leaves_ignored_pixels_grey(image):
 def test_label_overlay_names_a_label_without_colour(image):
     with pytest.raises(ValueError, match='label 2 has no colour: the palette holds 2'):
         label_overlay(image, np.full((5, 7), 2), PALETTE)
+
+
+def test_segment_overlay_tells_objects_of_one_class_apart(image):
+    ids = np.full((5, 7), 255)
+    ids[:, :2], ids[:, 2:4] = 1001, 2001
+    picture = segment_overlay(image, ids, PALETTE, opacity=1.0)
+    assert (picture[:, [0, 2]] == (200, 0, 0)).all()
+    assert (picture[:, 1] == (80, 0, 0)).all()  # the line between the two
+    assert np.abs(picture[:, 6] - image[:, 6].mean(axis=1, keepdims=True)).max() <= 1
+    nothing = segment_overlay(image, np.full((5, 7), 2), PALETTE)
+    assert (nothing[..., 0] == nothing[..., 1]).all()
 
 
 def test_heat_overlay_glows_only_where_it_is_hot(image):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mmdiffseg.engine.hooks.depth_pages import depth_pages
 from mmdiffseg.engine.hooks.map_pages import map_pages
+from mmdiffseg.engine.hooks.segment_pages import segment_pages
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization import (
@@ -33,7 +34,8 @@ class DiffusionVisualizationHook(Hook):
     """Draws a panel per image: ground truth, predictions after several steps, uncertainty, errors.
 
     Takes the place of mmseg's ``SegVisualizationHook``. Step counts, uncertainty and films need a
-    :class:`DiffusionEncoderDecoder`; of any other model the plain prediction is drawn.
+    :class:`DiffusionEncoderDecoder`; of any other model the plain prediction is drawn, of mmdet's
+    with a picture for each task.
 
     Args:
         steps: Step counts to set side by side.
@@ -126,6 +128,9 @@ class DiffusionVisualizationHook(Hook):
                 yield name, map_pages(sample, meta)
                 continue
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
+            if 'pred_instances' in sample or 'pred_panoptic_seg' in sample:
+                yield name, segment_pages(image, sample, meta)
+                continue
             if 'window' in sample:  # of a crop around one of the objects of an image
                 left, top, right, bottom = sample.window
                 image = image[top:bottom, left:right]
