@@ -1,4 +1,4 @@
-# Nuclei for a CPU: the network of segdiff_shapes.py on crops of 32 pixels, images at half resolution
+# Nuclei for a CPU: the network of segdiff_shapes.py on crops of 32 pixels, at half resolution
 _base_ = './segdiff_shapes.py'
 dataset_type = 'mmdiffseg.BinarySegDataset'
 data_root = 'data/dsb2018'

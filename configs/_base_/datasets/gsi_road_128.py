@@ -1,7 +1,7 @@
-# Roads in aerial images of 572x572, at half of that: a crop has to show where a road goes. Crops for
-# training, augmented like SegDiff's Vaihingen but turned before they are cut, which spares most of
-# them the black corners. Whole images for validation, so let the model slide a window of crop_size;
-# metrics are taken at the size of the original.
+# Roads in aerial images of 572x572, at half of that: a crop has to show where a road goes. Crops
+# for training, augmented like SegDiff's Vaihingen but turned before they are cut, which spares most
+# of them the black corners. Whole images for validation, so let the model slide a window of
+# crop_size; metrics are taken at the size of the original.
 dataset_type = 'mmdiffseg.BinarySegDataset'
 data_root = 'data/gsi_road'
 crop_size = (128, 128)
