@@ -112,10 +112,11 @@ class BinaryMaskMetric(BaseMetric):
                     f'{gt.shape[1]}x{gt.shape[0]}: leave the masks at the size of the images, or '
                     'resize both in the pipeline.'
                 )
-            if pred.max() > 1:
+            others = pred[(pred > 1) & (gt != self.ignore_index)]
+            if others.size:
                 raise ValueError(
-                    f'{name}: the prediction holds class {pred.max()} and masks only 0 and 1: set '
-                    'num_classes=2 in the model'
+                    f'{name}: the prediction holds class {others.max()} and masks only 0 and 1: '
+                    'set num_classes=2 in the model'
                 )
             if prob is not None and not np.isfinite(prob).all():
                 raise ValueError(f'{name}: the probability is not finite: look at the image')
