@@ -38,7 +38,9 @@ def segment_pages(
         ids = sample.gt_sem_seg.sem_seg[0] if 'gt_sem_seg' in sample else np.full(size, VOID)
         segments['ground truth'] = paint(ids, sample.gt_instances)
     if 'pred_panoptic_seg' in sample:
-        segments['panoptic'] = sample.pred_panoptic_seg.sem_seg[0]
+        ids = sample.pred_panoptic_seg.sem_seg[0]
+        # CocoPanopticMetric, which comes first, has put 0 for void; things are numbered from 1
+        segments['panoptic'] = np.where(ids == 0, VOID, ids)
     if 'pred_instances' in sample:
         found = sample.pred_instances
         found = found[found.scores >= min_score]
