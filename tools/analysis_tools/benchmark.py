@@ -4,7 +4,9 @@ r"""Latency, throughput and memory of a model, per number of sampling steps.
         --against configs/ddp/upernet_swin-t_camvid.py --steps 1 3 10 --batch-sizes 1 8
 
 All models are timed in turns in one process, and every row is also given as a multiple of the
-last one of its batch size. `--decoder` adds the cost of a single decoder pass of the first config
+last one of its batch size. `further_step` is what each step costs beyond the first of `--steps`,
+as a share of that row. Models of mmdet are timed up to the masks of all queries, since what merges
+them depends on the weights. `--decoder` adds the cost of a single decoder pass of the first config
 beside the same pass done the authors' way. Without a checkpoint the weights are random, which
 changes no operation count.
 """
@@ -61,17 +63,26 @@ def build(config: str, checkpoint: str | None, device: torch.device) -> nn.Modul
 
 
 def prediction(model: nn.Module, images: torch.Tensor, steps: int | None) -> Callable[[], None]:
-    """A call that predicts a batch, from normalised images to label maps."""
+    """A call that predicts a batch, from normalised images to label maps or masks."""
     shape = tuple(images.shape[-2:])
-    metainfo = dict(ori_shape=shape, img_shape=shape, pad_shape=shape)
+    metainfo = dict(ori_shape=shape, img_shape=shape, pad_shape=shape, batch_input_shape=shape)
+    head = head_of(model)
 
     def predict() -> None:
         if steps is not None:
-            model.decode_head.timesteps = steps
+            head.timesteps = steps
         samples = [SegDataSample(metainfo=metainfo) for _ in images]
-        model(images, samples, mode='predict')
+        if hasattr(model, 'panoptic_head'):
+            head.predict(model.extract_feat(images), samples)
+        else:
+            model(images, samples, mode='predict')
 
     return predict
+
+
+def head_of(model: nn.Module) -> nn.Module:
+    """What follows the backbone, in a model of mmseg or mmdet."""
+    return model.panoptic_head if hasattr(model, 'panoptic_head') else model.decode_head
 
 
 def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Namespace):
@@ -80,11 +91,19 @@ def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Nam
     images = torch.randn(batch_size, 3, *args.size, device=device)
     calls = {}
     for name, model in models.items():
-        diffuses = hasattr(model.decode_head, 'timesteps')
+        diffuses = hasattr(head_of(model), 'timesteps')
         for steps in args.steps if diffuses else [None]:
             calls[name, steps] = prediction(model, images, steps)
     seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
     last = list(seconds.values())[-1]
+    few = args.steps[0]
+
+    def further_step(name: str, steps: int | None) -> float | None:
+        if steps in (None, few):
+            return None
+        first = seconds[name, few]
+        return (seconds[name, steps] - first) / (steps - few) / first
+
     return [
         dict(
             model=name,
@@ -94,6 +113,7 @@ def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Nam
             images_per_second=batch_size / seconds[name, steps],
             peak_mib=peak_memory(call, device),
             ratio=seconds[name, steps] / last,
+            further_step=further_step(name, steps),
         )
         for (name, steps), call in calls.items()
     ]
