@@ -40,7 +40,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file; without one, random weights'
+    )
     parser.add_argument('--generations', type=positive, nargs='+', default=[1, 3, 9, 25])
     parser.add_argument(
         '--chains',
@@ -156,7 +158,9 @@ def main() -> None:
     model = MODELS.build(cfg.model)
     if not isinstance(model, SegDiff):
         raise TypeError(f'generations are those of a mmdiffseg.SegDiff, got {cfg.model.type}')
-    load_exactly(model, load_checkpoint_file(args.checkpoint)['state_dict'], source=args.checkpoint)
+    if args.checkpoint:
+        weights = load_checkpoint_file(args.checkpoint)['state_dict']
+        load_exactly(model, weights, source=args.checkpoint)
     model = model.to(get_device()).eval()
     for _, steps in args.chains:
         model.decode_head.diffusion_sampler.time_pairs(steps)  # refuses impossible counts early
