@@ -9,7 +9,7 @@ LINE ?= onedl
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.mmdiffseg-$(LINE)
-TARGET := -e .[$(LINE),tests]
+TARGET := -e .[$(LINE),latent,tests]
 
 # To build upstream mmcv takes an older setuptools. pip before 25.3 knows the last name only.
 ifeq ($(LINE),openmmlab)
