@@ -8,26 +8,38 @@ from mmdiffseg.evaluation.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
+from mmdiffseg.evaluation.davis import contour_accuracy, region_similarity
+from mmdiffseg.evaluation.davis_metric import DavisJFMetric
 from mmdiffseg.evaluation.depth_errors import crop_mask, depth_errors
 from mmdiffseg.evaluation.depth_metric import DepthMetric
+from mmdiffseg.evaluation.episodes import binary_counts, class_iou, fb_iou, mean_iou
+from mmdiffseg.evaluation.in_context_iou_metric import InContextIoUMetric
 from mmdiffseg.evaluation.map_iou_metric import MapIoUMetric, map_counts, map_iou
 
 __all__ = [
     'BinaryMaskMetric',
+    'DavisJFMetric',
     'DepthMetric',
+    'InContextIoUMetric',
     'MapIoUMetric',
     'area_ratio',
+    'binary_counts',
     'boundary_f1',
     'boundary_map',
     'boundary_matches',
     'brier_score',
+    'class_iou',
+    'contour_accuracy',
     'crop_mask',
     'depth_errors',
     'expected_calibration_error',
     'f1_score',
+    'fb_iou',
     'iou',
     'map_counts',
     'map_iou',
+    'mean_iou',
+    'region_similarity',
     'reliability_bins',
     'weighted_coverage',
 ]
