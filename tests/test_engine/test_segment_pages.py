@@ -50,6 +50,20 @@ def test_there_is_a_picture_for_each_task(sample):
     assert META['palette'][2] not in colours(page)
 
 
+@pytest.mark.parametrize('void', [0, len(META['classes'])])  # the metric's, the fusion head's
+def test_void_has_no_colour(sample, void):
+    for field in ('gt_instances', 'gt_sem_seg', 'pred_instances', 'pred_sem_seg'):
+        delattr(sample, field)
+    sample.pred_panoptic_seg.sem_seg[0, 10:] = void
+    cat = (175, 0, 0)  # on black, at seven tenths
+    image = np.zeros((*SIZE, 3), np.uint8)
+    (page,) = segment_pages(image, sample, META)
+    assert cat in colours(page)
+    sample.pred_panoptic_seg.sem_seg[:] = void
+    (page,) = segment_pages(image, sample, META)
+    assert cat not in colours(page) and not set(META['palette']) & colours(page)
+
+
 def test_weak_instances_are_left_out(sample):
     image = np.zeros((*SIZE, 3), np.uint8)
     for field in ('gt_instances', 'pred_panoptic_seg', 'pred_sem_seg'):
