@@ -10,10 +10,13 @@ For demos, tests and continuous integration, never a benchmark. The files are or
                                      all that is there, hidden or not
     annotations/instances_{train,val}.json  COCO instances, the visible part of each shape
     annotations/panoptic_{train,val}.json   COCO panoptic, things first, then the background
+    refs/, fewshot/                  referring expressions and few-shot episodes: shapes_tasks.py
     shapes.json                      the options that made it
 
-A category id is the class id of the label files. The same seed gives the same pictures: each
-depends on (seed, split, index) alone, so that asking for more leaves the others as they are.
+A category id is the class id of the label files. Instances also have a `color`; one that wears the
+wall's colours shows little of it, so `--camouflage 0` suits tasks that speak of colours. The same
+seed gives the same pictures: each depends on (seed, split, index) alone, so that asking for more
+leaves the others as they are.
 
     python tools/dataset_converters/shapes.py --out data/shapes
 """
@@ -27,6 +30,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from shapes_tasks import write_fewshot, write_refs
 from shapes_world import CLASSES, Painting, Scene, paint, sample_scene
 
 SPLITS = ('train', 'val')
@@ -56,6 +60,15 @@ def parse_args() -> argparse.Namespace:
         metavar=('MIN', 'MAX'),
         help='a picture (1 8)',
     )
+    parser.add_argument(
+        '--camouflage', type=float, default=0.1, help="share of shapes in the wall's colours (0.1)"
+    )
+    parser.add_argument(
+        '--distractors',
+        type=float,
+        default=0.0,
+        help='share of pictures made sure to have two shapes of one colour but not one kind (0)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier --out')
     args = parser.parse_args()
@@ -65,6 +78,11 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--size {args.size[0]} {args.size[1]}: shapes need at least 32 pixels')
     if not 1 <= args.shapes[0] <= args.shapes[1] <= 80:
         parser.error(f'--shapes {args.shapes[0]} {args.shapes[1]}: need 1 <= MIN <= MAX <= 80')
+    for name in ('camouflage', 'distractors'):
+        if not 0 <= getattr(args, name) <= 1:
+            parser.error(f'--{name} {getattr(args, name)}: a share is between 0 and 1')
+    if args.distractors and args.shapes[0] < 2:
+        parser.error(f'--distractors needs two shapes a picture: --shapes {args.shapes[0]} ...')
     if args.seed < 0:
         parser.error(f'--seed {args.seed}: must not be negative')
     if args.out.exists() and not args.overwrite:
@@ -74,24 +92,29 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def generate(
-    seed: int, split: str, index: int, size: tuple[int, int], shapes: tuple[int, int]
-) -> tuple[Scene, Painting]:
-    """Sample and paint one picture; `size` is (W, H), `shapes` the least and greatest number."""
-    rng = np.random.default_rng([seed, SPLITS.index(split), index])
-    width, height = size
-    scene = sample_scene(rng, height, width, *shapes)
+def generate(args: argparse.Namespace, split: str, index: int) -> tuple[Scene, Painting]:
+    """Sample and paint one picture."""
+    rng = np.random.default_rng([args.seed, SPLITS.index(split), index])
+    width, height = args.size
+    scene = sample_scene(
+        rng,
+        height,
+        width,
+        *args.shapes,
+        camouflage=args.camouflage,
+        distractors=args.distractors,
+    )
     return scene, paint(scene, rng)
 
 
-def write_split(root: Path, split: str, args: argparse.Namespace) -> None:
-    """Write all files of one split below `root`."""
+def write_split(root: Path, split: str, args: argparse.Namespace) -> dict:
+    """Write all files of one split below `root`; returns the content of its COCO instances."""
     for folder in FOLDERS:
         (root / folder / split).mkdir(parents=True)
     images, instances, panoptic = [], [], []
     count = getattr(args, split)
     for index in range(count):
-        scene, painting = generate(args.seed, split, index, args.size, args.shapes)
+        scene, painting = generate(args, split, index)
         write_maps(root, split, index, scene, painting)
         images.append(
             dict(id=index, file_name=f'{index:06d}.jpg', height=scene.height, width=scene.width)
@@ -102,21 +125,27 @@ def write_split(root: Path, split: str, args: argparse.Namespace) -> None:
                 mask = painting.instances == number
                 instances.append(
                     segment
-                    | dict(id=len(instances) + 1, image_id=index, segmentation=encode_mask(mask))
+                    | dict(
+                        id=len(instances) + 1,
+                        image_id=index,
+                        segmentation=encode_mask(mask),
+                        color=scene.shapes[number - 1].surface.color,
+                    )
                 )
         panoptic.append(dict(image_id=index, file_name=f'{index:06d}.png', segments_info=segments))
         if (index + 1) % 50 == 0 or index + 1 == count:
             print(f'\r{split}: {index + 1}/{count} pictures', end='', file=sys.stderr, flush=True)
     print(file=sys.stderr)
 
+    (root / 'annotations').mkdir(exist_ok=True)
     info = dict(description='Shapes: generated scenes for demos and tests, not a benchmark')
-    for name, annotations, categories in (
-        ('instances', instances, CATEGORIES[:-1]),
-        ('panoptic', panoptic, CATEGORIES),
-    ):
-        content = dict(info=info, images=images, annotations=annotations, categories=categories)
-        (root / 'annotations').mkdir(exist_ok=True)
+    contents = dict(
+        instances=dict(info=info, images=images, annotations=instances, categories=CATEGORIES[:-1]),
+        panoptic=dict(info=info, images=images, annotations=panoptic, categories=CATEGORIES),
+    )
+    for name, content in contents.items():
         (root / 'annotations' / f'{name}_{split}.json').write_text(json.dumps(content))
+    return contents['instances']
 
 
 def write_maps(root: Path, split: str, index: int, scene: Scene, painting: Painting) -> None:
@@ -167,11 +196,11 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.out.parent, prefix=f'{args.out.name}-') as folder:
         root = Path(folder) / args.out.name
-        for split in SPLITS:
-            write_split(root, split, args)
-        options = dict(
-            seed=args.seed, train=args.train, val=args.val, size=args.size, shapes=args.shapes
-        )
+        instances = {split: write_split(root, split, args) for split in SPLITS}
+        write_refs(root, instances)
+        write_fewshot(root, instances, args.seed)
+        names = ('seed', 'train', 'val', 'size', 'shapes', 'camouflage', 'distractors')
+        options = {name: getattr(args, name) for name in names}
         (root / 'shapes.json').write_text(json.dumps(options) + '\n')
         if args.out.exists():
             shutil.rmtree(args.out)

@@ -161,13 +161,24 @@ class Painting:
 
 
 def sample_scene(
-    rng: np.random.Generator, height: int, width: int, min_shapes: int, max_shapes: int
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    min_shapes: int,
+    max_shapes: int,
+    *,
+    camouflage: float = 0.1,
+    distractors: float = 0.0,
 ) -> Scene:
     """Draw a scene of `min_shapes` to `max_shapes` shapes.
 
-    In a crowded picture fewer shapes may fit: each is kept visible by 60% at least.
+    In a crowded picture fewer shapes may fit: each is kept visible by 60% at least. A share
+    `camouflage` of the shapes wears the wall's colours: only outline, light and shadow show them. A
+    share `distractors` of the scenes is made sure to have two shapes that differ in outline but not
+    in colour.
     """
     short = min(height, width)
+    rivalry = distractors > 0 and rng.random() < distractors
     wall = _sample_surface(rng, short, saturation=rng.uniform(0.1, 0.5))
     count = rng.integers(min_shapes, max_shapes + 1)
     depths = rng.choice(np.arange(NEAREST, FARTHEST, DEPTH_STEP), size=count, replace=False)
@@ -175,7 +186,8 @@ def sample_scene(
     shapes = []
     for depth in sorted(depths.tolist()):  # near ones first: later ones must stay visible
         for _ in range(10):
-            shape = _sample_shape(rng, height, width, depth, wall)
+            rival = shapes[0] if rivalry and len(shapes) == 1 else None
+            shape = _sample_shape(rng, height, width, depth, wall, camouflage, rival)
             window = shape.window(height, width)
             inside = shape.distance(window) < 0
             if (inside & ~covered[window]).sum() >= 0.6 * inside.sum() > 0:
@@ -194,14 +206,22 @@ def sample_scene(
 
 
 def _sample_shape(
-    rng: np.random.Generator, height: int, width: int, depth: int, wall: Surface
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    depth: int,
+    wall: Surface,
+    camouflage: float,
+    rival: Shape | None,
 ) -> Shape:
+    """Draw one shape, of the colour but not the outline of its `rival` where it has one."""
     short = min(height, width)
-    # A tenth of the shapes wear the wall's colours: only outline, light and shadow show them.
-    hidden = rng.random() < 0.1
-    surface = _sample_surface(rng, short, saturation=1.0, like=wall if hidden else None)
+    like = wall if rng.random() < camouflage else None
+    surface = _sample_surface(
+        rng, short, saturation=1.0, like=like, color=rival and rival.surface.color
+    )
     return Shape(
-        name=str(rng.choice(list(OUTLINES))),
+        name=str(rng.choice([name for name in OUTLINES if not rival or name != rival.name])),
         x=rng.uniform(0.08, 0.92) * width,
         y=rng.uniform(0.08, 0.92) * height,
         radius=short * rng.uniform(0.14, 0.22) * (2500 / depth) ** 0.5,
@@ -213,10 +233,18 @@ def _sample_shape(
 
 
 def _sample_surface(
-    rng: np.random.Generator, short: int, saturation: float, like: Surface | None = None
+    rng: np.random.Generator,
+    short: int,
+    saturation: float,
+    like: Surface | None = None,
+    color: str | None = None,
 ) -> Surface:
-    color = like.color if like else str(rng.choice(list(COLORS)))
-    base = like.tones[0] if like else np.array(COLORS[color])
+    """Draw a surface: in the tones of another one, in a given colour, or in any colour."""
+    if like:
+        color, base = like.color, like.tones[0]
+    else:
+        color = color or str(rng.choice(list(COLORS)))
+        base = np.array(COLORS[color])
     tone = base.mean() + saturation * (base - base.mean()) + rng.normal(0, 0.04, 3)
     other = tone * rng.uniform(0.7, 0.95) + rng.uniform(0, 0.1)
     return Surface(
