@@ -9,6 +9,15 @@ from mmdiffseg.datasets.cityscapes import CityscapesDataset
 from mmdiffseg.datasets.cityscapes_instances import CityscapesInstanceDataset
 from mmdiffseg.datasets.depth_folder import DepthFolderDataset, NYUDataset, ShapesDepthDataset
 from mmdiffseg.datasets.depth_list import KITTIDepthDataset, SUNRGBDDepthDataset
+from mmdiffseg.datasets.in_context import (
+    COCO20iDataset,
+    CocoEpisodeDataset,
+    InContextDataset,
+    InstanceMaskDataset,
+    ShapesInContextDataset,
+    WeightedInfiniteSampler,
+    WholeFrameSampler,
+)
 from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
 from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
 from mmdiffseg.datasets.shapes import ShapesDataset
@@ -17,11 +26,15 @@ __all__ = [
     'ADE20KDataset',
     'BEVMapDataset',
     'BinarySegDataset',
+    'COCO20iDataset',
     'CamVidDataset',
     'CityscapesDataset',
     'CityscapesInstanceDataset',
+    'CocoEpisodeDataset',
     'DepthFolderDataset',
     'FileChecks',
+    'InContextDataset',
+    'InstanceMaskDataset',
     'KITTIDepthDataset',
     'NYUDataset',
     'NuScenesMapDataset',
@@ -31,6 +44,9 @@ __all__ = [
     'SegFolderDataset',
     'ShapesDataset',
     'ShapesDepthDataset',
+    'ShapesInContextDataset',
     'ShapesMapDataset',
+    'WeightedInfiniteSampler',
+    'WholeFrameSampler',
     'transforms',
 ]

@@ -7,8 +7,15 @@ from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
+from mmdiffseg.datasets.transforms.load_instance_union import LoadInstanceUnion
+from mmdiffseg.datasets.transforms.pack_in_context import PackInContextInputs
 from mmdiffseg.datasets.transforms.resize_without_antialias import ResizeWithoutAntialias
 from mmdiffseg.datasets.transforms.rotate_scale import RandomRotateScale
+from mmdiffseg.datasets.transforms.select_concept import (
+    SelectClass,
+    SelectObject,
+    SelectVideoClass,
+)
 from mmdiffseg.datasets.transforms.sun_rgbd_depth import DecodeSUNRGBDDepth
 
 __all__ = [
@@ -23,9 +30,14 @@ __all__ = [
     'LoadBEVFeature',
     'LoadBinaryMask',
     'LoadInstanceMask',
+    'LoadInstanceUnion',
     'LoadMapMasks',
     'NYUCrop',
+    'PackInContextInputs',
     'PackMapInputs',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
+    'SelectClass',
+    'SelectObject',
+    'SelectVideoClass',
 ]

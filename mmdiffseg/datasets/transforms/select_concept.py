@@ -1,0 +1,90 @@
+"""The mask of one concept out of the labels of a picture; goes right after the labels are loaded.
+
+``class_id`` is set by ``InContextDataset``. After these transforms ``gt_seg_map`` (H, W) holds 1
+for the concept, 0 for everything else, and 255 where pixels do not count.
+"""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
+
+from mmdiffseg.registry import TRANSFORMS
+
+IGNORED = 255
+
+
+def _labels(results: dict) -> NDArray[np.uint8]:
+    labels = results['gt_seg_map']
+    if labels.shape[:2] != tuple(results['ori_shape']):
+        height, width = results['ori_shape']
+        raise ValueError(
+            f'{results["img_path"]} is {width}x{height} and its labels {results["seg_map_path"]} '
+            f'are {labels.shape[1]}x{labels.shape[0]}: make them the same size.'
+        )
+    return labels
+
+
+@TRANSFORMS.register_module()
+class SelectClass(BaseTransform):
+    """Keep one class; pixels of 255 stay ignored."""
+
+    def transform(self, results: dict) -> dict:
+        """Reduce ``gt_seg_map``, class ids (H, W), to one class.
+
+        Raises:
+            ValueError: The labels differ from the image in size.
+        """
+        labels = _labels(results)
+        mask = (labels == results['class_id']).astype(np.uint8)
+        mask[labels == IGNORED] = IGNORED
+        results['gt_seg_map'] = mask
+        return results
+
+
+@TRANSFORMS.register_module()
+class SelectObject(BaseTransform):
+    """Take the one object of a black and white mask; of a coloured one, the first channel.
+
+    Args:
+        threshold: Value from which on a pixel is of the object. DAVIS' masks have 255; those of
+            FSS-1000 have grey outlines, cut at 128.
+    """
+
+    def __init__(self, *, threshold: int = 255) -> None:
+        self.threshold = threshold
+
+    def transform(self, results: dict) -> dict:
+        """Reduce ``gt_seg_map``, (H, W) or (H, W, C), to the object.
+
+        Raises:
+            ValueError: The mask differs from the image in size.
+        """
+        mask = _labels(results)
+        mask = mask[..., 0] if mask.ndim == 3 else mask
+        results['gt_seg_map'] = (mask >= self.threshold).astype(np.uint8)
+        return results
+
+
+@TRANSFORMS.register_module()
+class SelectVideoClass(BaseTransform):
+    """Keep one class of a video; pixels of 255 become background, as in LDIS' released code.
+
+    Args:
+        keep_labels: Leave all classes in ``gt_class_map``, which ``VideoClassIoUMetric`` needs. Not
+            before transforms that change the size.
+    """
+
+    def __init__(self, *, keep_labels: bool = False) -> None:
+        self.keep_labels = keep_labels
+
+    def transform(self, results: dict) -> dict:
+        """Reduce ``gt_seg_map``, class ids (H, W), to one class.
+
+        Raises:
+            ValueError: The labels differ from the image in size.
+        """
+        labels = _labels(results)
+        if self.keep_labels:
+            results['gt_class_map'] = labels
+        results['gt_seg_map'] = (labels == results['class_id']).astype(np.uint8)
+        return results
