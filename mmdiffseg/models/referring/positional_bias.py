@@ -20,7 +20,7 @@ def ramp(direction: str, height: int, width: int) -> NDArray:
     if direction in ('right', 'bottom'):
         weights = weights[::-1]
     weights = weights[None] if direction in ('left', 'right') else weights[:, None]
-    return np.broadcast_to(weights, (height, width))
+    return np.ascontiguousarray(np.broadcast_to(weights, (height, width)))
 
 
 @TASK_UTILS.register_module()
@@ -59,6 +59,11 @@ class PositionalBias:
             if re.search(rf'(?i)\b{word}\b', text) if self.word_boundary else word in text:
                 return word
         return None
+
+    def sides(self, text: str) -> dict[str, str | None]:
+        """For each possible target, the side on which a text wants it bright, if any."""
+        direction = self.direction(text)
+        return {target: direction if target in self.on else None for target in TARGETS}
 
 
 def dimmed(image: NDArray, direction: str | None) -> NDArray:

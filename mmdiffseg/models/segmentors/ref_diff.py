@@ -1,9 +1,10 @@
 """Ref-Diff: which region of an image a sentence means, without any training (arXiv 2308.16777)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,15 @@ class Referral:
         return self.proposals[self.index]
 
 
-def _build(registry: Registry, cfg: dict | None) -> object | None:
+#: gives a result by its name, and by how to compute it
+Remember = Callable[[Hashable, Callable], Any]
+
+
+def _compute_anew(_: Hashable, compute: Callable) -> Any:
+    return compute()
+
+
+def _build(registry: Registry, cfg: dict | None) -> Any:
     return None if cfg is None else registry.build(cfg)
 
 
@@ -88,7 +97,7 @@ class RefDiff(BaseModel):
         generator: dict | None = None,
         discriminator: dict | None = None,
         root_finder: dict = dict(type='mmdiffseg.auto_root_token_finder'),
-        positional_bias: dict | None = dict(type='mmdiffseg.PositionalBias'),
+        positional_bias: dict = dict(type='mmdiffseg.PositionalBias'),
         proposal_filter: dict | None = None,
         fusion: dict = dict(type='mmdiffseg.RefScoreFusion'),
         bgr_bug: bool = False,
@@ -113,7 +122,7 @@ class RefDiff(BaseModel):
         self.generator = _build(MODELS, generator)
         self.discriminator = _build(MODELS, discriminator)
         self.root_finder = TASK_UTILS.build(root_finder)
-        self.positional_bias = _build(TASK_UTILS, positional_bias)
+        self.positional_bias = TASK_UTILS.build(positional_bias)
         self.proposal_filter = _build(TASK_UTILS, proposal_filter)
         self.bgr_bug = bgr_bug
         self.first_sentence_only = first_sentence_only
@@ -188,78 +197,65 @@ class RefDiff(BaseModel):
         remember = partial(self.cache.get, key)
         heats = features = [None] * len(texts)
         if self.generator is not None:
-            moments = remember('moments', lambda: self.generator.encode_image(image))
+            moments = remember('moments', partial(self.generator.encode_image, image))
             noise = self.generator.draw_noise([f'{key}/{text}' for text in texts])
             heats = self.generator(moments, texts, roots, image.shape[:2], noise)
         if self.discriminator is not None:
             words = [root.word for root in roots]
             both = self.discriminator.encode_text(texts + words).cpu().chunk(2)
             features = zip(*both, strict=True)  # of a sentence and of its root
+        if self.proposer.per_sentence:
+            remember = _compute_anew
         return [
-            self._refer(image, text, root, heat, feature, name, remember)
-            for text, root, heat, feature in zip(texts, roots, heats, features, strict=True)
+            self._refer(image, name, remember, *about)
+            for about in zip(texts, roots, heats, features, strict=True)
         ]
 
     def _refer(
         self,
         image: NDArray,
+        name: str,
+        remember: Remember,
         text: str,
         root: Root,
         heat: Tensor | None,
         text_features: tuple[Tensor, Tensor] | None,
-        name: str,
-        remember: Callable,
     ) -> Referral:
         """Answer one sentence, of which everything is known that needs no masks."""
-        bias = self.positional_bias
-        direction = bias and bias.direction(text)
-        if direction and 'heat' in bias.on:
-            heat = heat * torch.from_numpy(ramp(direction, *heat.shape).copy())
-
-        if self.proposer.per_sentence:
-            proposals, keep = self._filtered(self.proposer(heat))
-        else:
-            proposals, keep = remember(
-                'proposals', lambda: self._filtered(self._of_image(image, name))
-            )
-        kept, scores = proposals[keep], {}
-
-        def similarity(view: str) -> Tensor:
-            encode = getattr(self.discriminator, f'encode_{view}')
-            side = direction if bias and view in bias.on else None
-
-            def compute() -> Tensor:
-                return encode(dimmed(image, side), kept).cpu()
-
-            regions = compute() if self.proposer.per_sentence else remember((view, side), compute)
-            return self.fusion.similarity(view, regions, *text_features)
-
+        sides = self.positional_bias.sides(text)
+        if sides['heat']:
+            heat = heat * torch.from_numpy(ramp(sides['heat'], *heat.shape))
+        propose = partial(self._propose, image, name, heat)
+        proposals, keep = remember('proposals', propose)
+        kept, weights, scores = proposals[keep], self.fusion.weights, {}
         if keep.any():
             for view in ('hard', 'soft'):
-                if self.fusion.weights[view]:
-                    scores[view] = similarity(view)
-            if self.fusion.weights['gen']:
+                if weights[view]:
+                    encode = partial(self._encode, view, image, sides[view], kept)
+                    regions = remember((view, sides[view]), encode)
+                    scores[view] = self.fusion.similarity(view, regions, *text_features)
+            if weights['gen']:
                 scores['gen'] = self.fusion.generative(heat, kept)
-        total = torch.full((len(proposals),), self._dropped_score)
+
+        dropped = self.proposal_filter.dropped_score if self.proposal_filter else 0.0
+        total = torch.full((len(proposals),), dropped)
         if scores:
             total[keep] = self.fusion(scores)
-        scores = {
-            view: torch.full_like(total, torch.nan).masked_scatter(keep, score)
-            for view, score in scores.items()
-        }
+        unknown = torch.full_like(total, torch.nan)
+        scores = {view: unknown.masked_scatter(keep, score) for view, score in scores.items()}
         return Referral(text, root, proposals, keep, scores, total, int(total.argmax()), heat)
 
-    @property
-    def _dropped_score(self) -> float:
-        return self.proposal_filter.dropped_score if self.proposal_filter else 0.0
-
-    def _of_image(self, image: NDArray, name: str) -> Tensor:
-        """Proposals of an image; where there are none, the whole image is the only one."""
-        masks = self.proposer(image, name)
-        return masks if len(masks) else torch.ones(1, *image.shape[:2], dtype=torch.bool)
-
-    def _filtered(self, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks (N, H, W) and which of them may be the answer (N,)."""
+    def _propose(self, image: NDArray, name: str, heat: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Masks (N, H, W), the whole image where there are none, and which to keep (N,)."""
+        per_sentence = self.proposer.per_sentence
+        masks = self.proposer(heat) if per_sentence else self.proposer(image, name)
+        if not len(masks):
+            masks = torch.ones(1, *image.shape[:2], dtype=torch.bool)
         if self.proposal_filter is None:
             return masks, torch.ones(len(masks), dtype=torch.bool)
         return masks, self.proposal_filter(masks)
+
+    def _encode(self, view: str, image: NDArray, side: str | None, masks: Tensor) -> Tensor:
+        """CLIP's features (N, C) of masks in one of its views, dimmed but on one side."""
+        encode = getattr(self.discriminator, f'encode_{view}')
+        return encode(dimmed(image, side), masks).cpu()

@@ -1,0 +1,14 @@
+# Ref-Diff on the tiny world of coloured shapes: weights in the repository, runs on a CPU
+_base_ = './ref_diff.py'
+model = dict(
+    proposer=dict(_delete_=True, type='mmdiffseg.WeightFreeProposer'),
+    generator=dict(checkpoint='demo/tiny_world', image_size=64, capture_stride=4, prompt_suffix=''),
+    discriminator=None,
+    root_finder=dict(type='mmdiffseg.RuleRootTokenFinder'),
+    # the text attention of this world knows no places: here the ramp goes on the heat map
+    positional_bias=dict(
+        directions=('left', 'right', 'top', 'bottom'), word_boundary=True, on=('heat',)
+    ),
+    proposal_filter=None,
+    fusion=dict(hard=0.0, soft=0.0, gen=1.0, area_aware=True),
+)
