@@ -12,6 +12,7 @@ from mmdiffseg.diffusion.label_encoders import (
 )
 from mmdiffseg.diffusion.mask_sets import MaskSetEncoder, fill_slots
 from mmdiffseg.diffusion.multi_label import MultiLabelEncoder
+from mmdiffseg.diffusion.pseudo_mask import PseudoMaskEncoder
 from mmdiffseg.diffusion.randomness import randn, sample_generator
 from mmdiffseg.diffusion.samplers import (
     DDIMSampler,
@@ -48,6 +49,7 @@ __all__ = [
     'MultiLabelEncoder',
     'OneHotEncoder',
     'Prediction',
+    'PseudoMaskEncoder',
     'Sampler',
     'Step',
     'corrupt',
