@@ -6,6 +6,8 @@ from mmdiffseg.models.segmentors.diffusion_depth_estimator import (
 )
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
 from mmdiffseg.models.segmentors.map_segmentor import MapSegmentor
+from mmdiffseg.models.segmentors.ref_diff import RefDiff, Referral
+from mmdiffseg.models.segmentors.ref_ldm_seg import RefLDMSeg
 from mmdiffseg.models.segmentors.segdiff import SegDiff
 
 __all__ = [
@@ -13,5 +15,8 @@ __all__ = [
     'DiffusionDepthEstimator',
     'DiffusionEncoderDecoder',
     'MapSegmentor',
+    'RefDiff',
+    'Referral',
+    'RefLDMSeg',
     'SegDiff',
 ]

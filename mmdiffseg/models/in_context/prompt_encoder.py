@@ -1,0 +1,220 @@
+"""Prompts, images with the mask of a concept, as tokens that a U-Net attends to."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdiffseg.models.latent.stable_diffusion import import_extra, is_path
+from mmdiffseg.registry import MODELS
+
+INPUT_NORMS = ('half', 'clip')
+POOLS = ('tokens', 'masked_mean')
+TOKEN_MASKS = ('nearest', 'any', 'none')
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class EncodedPrompts(NamedTuple):
+    """What the U-Net attends to; encode a concept once and use it for any number of queries."""
+
+    #: (B, L, C)
+    tokens: Tensor
+    #: (B, L), 1 where the U-Net attends; a row of zeros attends everywhere
+    mask: Tensor
+
+    def expand(self, batch_size: int) -> EncodedPrompts:
+        """Use the prompts of one query for all queries of a batch."""
+        if len(self.tokens) not in (1, batch_size):
+            raise ValueError(
+                f'prompts for {len(self.tokens)} queries meet a batch of {batch_size}: encode them '
+                'for one query or for each'
+            )
+        return EncodedPrompts(*(part.expand(batch_size, *part.shape[1:]) for part in self))
+
+
+@MODELS.register_module()
+class CLIPPromptEncoder(nn.Module):
+    """Frozen vision tower of CLIP or Alpha-CLIP; its patch tokens are the prompt.
+
+    A tower whose patch embedding has four channels is Alpha-CLIP's: the fourth is the mask, which
+    is the sum of the two convolutions of the released code in one.
+
+    Args:
+        source: Folder or name on the hub of a CLIP model of transformers, such as
+            ``openai/clip-vit-large-patch14``; for Alpha-CLIP the folder that
+            ``tools/model_converters/alpha_clip_to_mmdiffseg.py`` writes.
+        weights: Load the weights; else only the configuration, for random ones.
+        input_norm: ``'half'`` shows the tower pictures in [-1, 1], as the released code does;
+            ``'clip'`` those of CLIP's own mean and deviation.
+        vis_size: Pixels along an axis that the tower sees; None for what it was trained on, other
+            sizes interpolate its positions.
+        pool: ``'tokens'``, all patches; ``'masked_mean'``, one token a prompt, the mean over its
+            foreground.
+        token_mask: Patches of the foreground: those whose first pixel is on it (``'nearest'``, as
+            released), those that touch it (``'any'``), or all of them (``'none'``).
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        weights: bool = True,
+        input_norm: str = 'half',
+        vis_size: int | None = None,
+        pool: str = 'tokens',
+        token_mask: str = 'nearest',
+    ) -> None:
+        super().__init__()
+        for name, value, choices in (
+            ('input_norm', input_norm, INPUT_NORMS),
+            ('pool', pool, POOLS),
+            ('token_mask', token_mask, TOKEN_MASKS),
+        ):
+            if value not in choices:
+                raise ValueError(f'{name} must be one of {choices}, got {value!r}')
+        model = load_vision_tower(source, weights=weights)
+        # transformers < 5 wraps the tower once more
+        self.tower = getattr(model, 'vision_model', model).eval().requires_grad_(False)
+        self.vis_size = vis_size or model.config.image_size
+        if self.vis_size % model.config.patch_size:
+            raise ValueError(
+                f'vis_size must be a multiple of the patch size {model.config.patch_size} of '
+                f'{source}, got {vis_size}'
+            )
+        self.grid = self.vis_size // model.config.patch_size
+        self.channels = model.config.hidden_size
+        self.sees_mask = model.config.num_channels == 4
+        self.input_norm = input_norm
+        self.pool = pool
+        self.token_mask = token_mask
+        self._null = None
+        self._warned = False
+
+    def forward(self, images: Tensor, masks: Tensor) -> EncodedPrompts:
+        """Encode the prompts of each query.
+
+        Args:
+            images: Pictures (B, k, 3, H, W) in [-1, 1], RGB.
+            masks: Their foreground (B, k, H, W), 0 or 1.
+
+        Returns:
+            Tokens (B, k N, C) and mask (B, k N) for N patches; N = 1 with ``'masked_mean'``.
+        """
+        if images.shape[:2] + images.shape[3:] != masks.shape:
+            raise ValueError(
+                f'prompt images {tuple(images.shape)} and masks {tuple(masks.shape)} do not match: '
+                'each image needs a mask of its size'
+            )
+        b = len(images)
+        masks = masks.flatten(0, 1)[:, None].float()  # (B k, 1, H, W)
+        tokens = self._patches(images.flatten(0, 1), masks)  # (B k, N, C)
+        on = self._foreground(masks)  # (B k, N)
+        if self.pool == 'masked_mean':
+            area = on.sum(dim=1, keepdim=True)  # (B k, 1)
+            tokens = (tokens * on[..., None]).sum(dim=1, keepdim=True) / (area[..., None] + 1e-6)
+            on = area.clamp(max=1)
+        tokens = tokens.unflatten(0, (b, -1)).flatten(1, 2)  # (B, k N, C)
+        on = on.unflatten(0, (b, -1)).flatten(1, 2)  # (B, k N)
+        if not self._warned and not on.any(dim=1).all():
+            self._warned = True
+            warnings.warn(
+                f'a prompt has no foreground on the grid of {self.grid} x {self.grid} patches, so '
+                'the U-Net attends to all of it, background included; give a larger object, more '
+                "prompts, or set token_mask='any' (said once)",
+                stacklevel=2,
+            )
+        return EncodedPrompts(tokens, on)
+
+    def null_tokens(self, like: Tensor) -> Tensor:
+        """Tokens (B, L, C) of the grey picture that is all foreground, for tokens of that shape."""
+        if self._null is None:
+            # Kept for all that follows: it must not depend on whose autocast came first, nor be a
+            # tensor of the inference mode, which training refuses.
+            with torch.inference_mode(False), torch.autocast(like.device.type, enabled=False):
+                grey = like.new_zeros(1, 3, self.vis_size, self.vis_size)
+                null = self._patches(grey, torch.ones_like(grey[:, :1]))  # (1, N, C)
+                if self.pool == 'masked_mean':
+                    null = null.mean(dim=1, keepdim=True)
+            self._null = null
+        b, length, _ = like.shape
+        return self._null.to(like).repeat(b, length // self._null.shape[1], 1)
+
+    @torch.no_grad()
+    def _patches(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Tokens (B, N, C) of pictures (B, 3, H, W) and their masks (B, 1, H, W)."""
+        size = (self.vis_size, self.vis_size)
+        pixels = F.interpolate(images.float(), size, mode='bilinear', align_corners=False)
+        if self.input_norm == 'clip':
+            mean, std = (pixels.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
+            pixels = ((pixels + 1) / 2 - mean) / std
+        if self.sees_mask:
+            alpha = (F.interpolate(masks, size, mode='nearest') - 0.5) / 0.26
+            pixels = torch.cat([pixels, alpha], dim=1)
+        options = {}
+        if self.vis_size != self.tower.config.image_size:
+            options['interpolate_pos_encoding'] = True
+        weight = self.tower.embeddings.patch_embedding.weight
+        hidden = self.tower(pixels.to(weight.dtype), **options).last_hidden_state
+        return hidden[:, 1:].float()  # without the class token
+
+    def _foreground(self, masks: Tensor) -> Tensor:
+        """Patches (B, N) on the foreground of masks (B, 1, H, W)."""
+        size = (self.grid, self.grid)
+        if self.token_mask == 'none':
+            masks = masks.new_ones(len(masks), 1, *size)
+        elif self.token_mask == 'any':
+            masks = F.adaptive_max_pool2d(masks, size)
+        else:
+            masks = F.interpolate(masks, size, mode='nearest')
+        return masks.flatten(1)
+
+    def extra_repr(self) -> str:
+        """Settings shown when the model is printed."""
+        return (
+            f'vis_size={self.vis_size}, grid={self.grid}, sees_mask={self.sees_mask}, '
+            f'input_norm={self.input_norm!r}, pool={self.pool!r}, token_mask={self.token_mask!r}'
+        )
+
+
+def load_vision_tower(source: str, *, weights: bool = True) -> nn.Module:
+    """Load the vision half of a CLIP model, in float32.
+
+    Args:
+        source: Folder or name on the hub.
+        weights: Load the weights; else only the configuration, for random ones.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+        ValueError: It has no vision tower.
+    """
+    transformers = import_extra('transformers')
+    folder = Path(source)
+    if folder.is_dir() and not (folder / 'config.json').is_file():
+        raise FileNotFoundError(f'{source} is no CLIP folder: it lacks config.json')
+    if not folder.exists() and is_path(source):
+        raise FileNotFoundError(
+            f'there is no CLIP folder {source!r}: correct the path, or give a name on the hub, '
+            'such as openai/clip-vit-large-patch14'
+        )
+    model = transformers.CLIPVisionModel
+    try:
+        if not weights:
+            return model(transformers.CLIPVisionConfig.from_pretrained(source))
+        tower, report = model.from_pretrained(source, output_loading_info=True)
+    except OSError as error:
+        raise FileNotFoundError(
+            f'the CLIP model {source!r} is neither in a folder here, nor cached, nor to be had '
+            f'from the hub ({str(error).splitlines()[0]})'
+        ) from error
+    if report['missing_keys']:
+        raise ValueError(
+            f'{source} holds no CLIP vision tower: {len(report["missing_keys"])} of its weights '
+            f'are missing, such as {sorted(report["missing_keys"])[0]}'
+        )
+    return tower.float()

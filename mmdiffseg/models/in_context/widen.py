@@ -1,0 +1,37 @@
+"""A second latent beside the first, at the U-Net's input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+
+def widen_input(unet: UNet2DConditionModel, in_channels: int, *, copy_bias: bool = True) -> None:
+    """Give the first convolution more input channels, which start without effect.
+
+    Args:
+        unet: Changed in place; left alone if it has that many channels.
+        in_channels: Wanted number, the present ones first.
+        copy_bias: Keep the bias too. The released code draws a new one.
+    """
+    old = unet.conv_in
+    if old.in_channels == in_channels:
+        return
+    if old.in_channels > in_channels:
+        raise ValueError(
+            f'the U-Net takes {old.in_channels} input channels, this model has {in_channels}: give '
+            'a plain Stable Diffusion one'
+        )
+    new = nn.Conv2d(in_channels, old.out_channels, old.kernel_size, padding=old.padding)
+    with torch.no_grad():
+        new.weight.zero_()
+        new.weight[:, : old.in_channels] = old.weight
+        if copy_bias:
+            new.bias.copy_(old.bias)
+    unet.conv_in = new
+    unet.register_to_config(in_channels=in_channels)

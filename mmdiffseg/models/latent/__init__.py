@@ -1,0 +1,1 @@
+"""Stable Diffusion, as the latent methods share it."""

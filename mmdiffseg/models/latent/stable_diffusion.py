@@ -1,0 +1,126 @@
+"""The parts of a Stable Diffusion model, from its folder or from the hub.
+
+A source is a folder with ``vae/``, ``unet/`` and ``scheduler/`` in it, as diffusers saves a
+pipeline, or the name of one on the hub.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
+
+CONFIG_FILES = {'scheduler': 'scheduler_config.json'}
+
+
+def import_extra(name: str) -> ModuleType:
+    """Import diffusers, transformers or peft, which only the latent methods need.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f'the latent methods need {name} ({error}): run `pip install "mmdiffseg[latent]"`'
+        ) from error
+
+
+def load_vae(source: str, *, weights: bool = True) -> AutoencoderKL:
+    """Load the image autoencoder, in evaluation mode and without gradients.
+
+    Args:
+        source: Folder or name of the Stable Diffusion model.
+        weights: Load the weights; else only the configuration, for random ones.
+    """
+    vae = _load(import_extra('diffusers').AutoencoderKL, source, 'vae', weights=weights)
+    return vae.eval().requires_grad_(False)
+
+
+def load_unet(source: str, *, weights: bool = True) -> UNet2DConditionModel:
+    """Load the U-Net of a Stable Diffusion 1.x model; see :func:`load_vae`.
+
+    Raises:
+        ValueError: It is one of Stable Diffusion 2, whose layers are others.
+    """
+    unet = _load(import_extra('diffusers').UNet2DConditionModel, source, 'unet', weights=weights)
+    config = unet.config
+    if config.use_linear_projection or config.cross_attention_dim == 1024:
+        raise ValueError(
+            f'{source} is a Stable Diffusion 2 model (cross_attention_dim '
+            f'{config.cross_attention_dim}, use_linear_projection '
+            f'{config.use_linear_projection}): give a 1.x one, such as '
+            'stable-diffusion-v1-5/stable-diffusion-v1-5'
+        )
+    return unet
+
+
+def load_scheduler(source: str, *, kind: str = 'DDPMScheduler') -> SchedulerMixin:
+    """Load the noise schedule into a scheduler class of diffusers.
+
+    Estimates of a latent are never clipped to [-1, 1], whatever the class does by default.
+
+    Args:
+        source: Folder or name of the Stable Diffusion model.
+        kind: Name of the class.
+    """
+    diffusers = import_extra('diffusers')
+    loader = getattr(diffusers, kind, None)
+    if loader is None:
+        raise ValueError(f'diffusers has no scheduler {kind!r}')
+    return loader.from_config(_load_config(loader, source, 'scheduler') | {'clip_sample': False})
+
+
+def _load(loader: type, source: str, part: str, *, weights: bool):
+    """Load one part with a class of diffusers, in float32."""
+    if not weights:
+        return loader.from_config(_load_config(loader, source, part))
+    _check_folder(source, part)
+    try:
+        return loader.from_pretrained(source, subfolder=part).float()
+    except OSError as error:
+        raise _not_found(source, part) from error
+
+
+def _load_config(loader: type, source: str, part: str) -> dict:
+    _check_folder(source, part)
+    try:
+        return loader.load_config(source, subfolder=part)
+    except OSError as error:
+        raise _not_found(source, part) from error
+
+
+def _check_folder(source: str, part: str) -> None:
+    """Refuse a folder that is not there or lacks a part, before the hub is asked for it."""
+    folder = Path(source)
+    if folder.is_dir():
+        name = CONFIG_FILES.get(part, 'config.json')
+        if not (folder / part / name).is_file():
+            raise FileNotFoundError(
+                f'{source} is no Stable Diffusion folder: it lacks {part}/{name}'
+            )
+    elif is_path(source):
+        raise FileNotFoundError(
+            f'there is no Stable Diffusion folder {source!r}: correct the path, or give a name on '
+            'the hub, such as stable-diffusion-v1-5/stable-diffusion-v1-5'
+        )
+
+
+def is_path(source: str) -> bool:
+    """Whether a source that does not exist was meant as a path: the hub's are ``owner/name``."""
+    return source.count('/') != 1 or source.startswith('.') or Path(source).parent.is_dir()
+
+
+def _not_found(source: str, part: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f'the {part} of {source!r} is neither in a folder here, nor cached, nor to be had from the '
+        f'hub: download https://huggingface.co/{source} elsewhere and give the path of its folder'
+        if not Path(source).is_dir()
+        else f'{source}/{part} has a configuration but no weights that can be read: copy the '
+        'weights there too'
+    )
