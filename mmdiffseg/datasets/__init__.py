@@ -18,6 +18,7 @@ from mmdiffseg.datasets.in_context import (
     WeightedInfiniteSampler,
     WholeFrameSampler,
 )
+from mmdiffseg.datasets.referring import PhraseCutDataset, RefCOCODataset
 from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
 from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
 from mmdiffseg.datasets.shapes import ShapesDataset
@@ -38,6 +39,8 @@ __all__ = [
     'KITTIDepthDataset',
     'NYUDataset',
     'NuScenesMapDataset',
+    'PhraseCutDataset',
+    'RefCOCODataset',
     'SUNRGBDDepthDataset',
     'SeededDataset',
     'SeededInfiniteSampler',

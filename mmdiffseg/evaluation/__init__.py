@@ -15,6 +15,7 @@ from mmdiffseg.evaluation.depth_metric import DepthMetric
 from mmdiffseg.evaluation.episodes import binary_counts, class_iou, fb_iou, mean_iou
 from mmdiffseg.evaluation.in_context_iou_metric import InContextIoUMetric
 from mmdiffseg.evaluation.map_iou_metric import MapIoUMetric, map_counts, map_iou
+from mmdiffseg.evaluation.ref_iou_metric import RefIoUMetric
 
 __all__ = [
     'BinaryMaskMetric',
@@ -22,6 +23,7 @@ __all__ = [
     'DepthMetric',
     'InContextIoUMetric',
     'MapIoUMetric',
+    'RefIoUMetric',
     'area_ratio',
     'binary_counts',
     'boundary_f1',

@@ -8,6 +8,7 @@ from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstan
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
 from mmdiffseg.datasets.transforms.load_instance_union import LoadInstanceUnion
+from mmdiffseg.datasets.transforms.load_polygon_union import LoadPolygonUnion
 from mmdiffseg.datasets.transforms.pack_in_context import PackInContextInputs
 from mmdiffseg.datasets.transforms.resize_without_antialias import ResizeWithoutAntialias
 from mmdiffseg.datasets.transforms.rotate_scale import RandomRotateScale
@@ -32,6 +33,7 @@ __all__ = [
     'LoadInstanceMask',
     'LoadInstanceUnion',
     'LoadMapMasks',
+    'LoadPolygonUnion',
     'NYUCrop',
     'PackInContextInputs',
     'PackMapInputs',

@@ -7,9 +7,9 @@ from mmdiffseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadInstanceUnion(BaseTransform):
-    """Draw the mask of a concept from the instances of an ``InstanceMaskDataset``.
+    """Draw a mask from instances: those of a class, or the ones whose ids are named.
 
-    They are those of its class, or the ones that a list of episodes names.
+    For ``InstanceMaskDataset``, as a source of episodes, and ``RefCOCODataset``.
     """
 
     def transform(self, results: dict) -> dict:

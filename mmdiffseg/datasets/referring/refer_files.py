@@ -1,0 +1,41 @@
+"""The lists of references of REFER: ``refs(unc).p`` and its like."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import NoReturn
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(
+            f'the list of references asks for {module}.{name}, where lists, dicts, strings and '
+            'numbers are enough: it is none, and is not loaded.'
+        )
+
+
+def read_refs(path: str | Path) -> list[dict]:
+    """Read a list of references without running what a pickle may say.
+
+    Args:
+        path: A pickle as REFER's authors published them, of Python 2 or 3, or a ``.json`` of the
+            same content.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        pickle.UnpicklingError: A pickle holds more than plain data.
+        ValueError: The file holds no list of references.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no list of references {path}: set data_root and split_file, see docs/datasets.md.'
+        )
+    if path.suffix == '.json':
+        refs = json.loads(path.read_text())
+    else:
+        with path.open('rb') as file:
+            refs = _Unpickler(file, encoding='utf-8').load()
+    if not isinstance(refs, list) or not all('sentences' in ref for ref in refs):
+        raise ValueError(f'{path} holds no list of references with sentences.')
+    return refs
