@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from mmdet.models.seg_heads import MaskFormerFusionHead
 from mmdet.structures import SampleList
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmdiffseg.models.layers.mask_classification import class_scores
@@ -28,6 +28,25 @@ class UniversalFusionHead(MaskFormerFusionHead):
             ``sem_seg``, classes in [0, C) (1, H, W).
         """
         return PixelData(sem_seg=class_scores(mask_cls, mask_pred).argmax(dim=0, keepdim=True))
+
+    def instance_postprocess(self, mask_cls: Tensor, mask_pred: Tensor) -> InstanceData:
+        """Choose the surest instances, as mmdet does.
+
+        Args:
+            mask_cls: Class logits (Q, C + 1).
+            mask_pred: Mask logits (Q, H, W).
+
+        Raises:
+            ValueError: ``max_per_image`` asks for more than there are.
+        """
+        wanted = self.test_cfg.get('max_per_image', 100)
+        candidates = len(mask_cls) * self.num_classes
+        if wanted > candidates:
+            raise ValueError(
+                f'test_cfg.max_per_image is {wanted}, but {len(mask_cls)} queries of '
+                f'{self.num_classes} classes make {candidates} candidates: lower it'
+            )
+        return super().instance_postprocess(mask_cls, mask_pred)
 
     def predict(
         self,

@@ -97,3 +97,8 @@ def test_padding_is_cut_off_before_masks_are_resized(masks):
     semantic = sample.pred_sem_seg.sem_seg
     assert semantic.shape == (1, 10, 12)
     assert (semantic != 3).all()  # the wall lies in the padding
+
+
+def test_more_instances_than_candidates_are_refused(masks):
+    with pytest.raises(ValueError, match='max_per_image is 21, but 5 queries of 4 classes make 20'):
+        fuse(CLASSES, masks, instance_on=True, max_per_image=21)
