@@ -10,6 +10,6 @@ for argument in (
 ):
     head.pop(argument)
 head.type = 'mmdet.Mask2FormerHead'
-head.pixel_decoder.type = 'mmdet.MSDeformAttnPixelDecoder'
+head.pixel_decoder.update(type='mmdet.MSDeformAttnPixelDecoder', strides=head.pop('strides'))
 head.loss_cls.class_weight = [1.0] * 7 + [0.1]
 model = dict(panoptic_head=dict(_delete_=True, **head))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, init_default_scope
@@ -168,6 +169,14 @@ def test_recipe(experiment):
             assert (part.num_things_classes, part.num_stuff_classes) == (things, stuff)
         assert model.test_cfg.panoptic_on == ('panoptic' in name)
         assert model.panoptic_head.class_weight == [1.0] * (things + stuff) + [0.1]
+
+
+def test_metafile_counts_parameters(experiment):
+    name, _, model = experiment
+    entries = yaml.safe_load((CONFIGS / 'metafile.yml').read_text())['Models']
+    (entry,) = [entry for entry in entries if entry['Name'] == name]
+    assert (ROOT / entry['Config']).stem == name
+    assert entry['Metadata']['Parameters'] == sum(p.numel() for p in trained(model).values())
 
 
 def test_every_released_experiment_has_its_config():

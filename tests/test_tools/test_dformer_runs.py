@@ -14,6 +14,7 @@ pytestmark = pytest.mark.recipe
 
 TINY = """
 _base_ = {base!r}
+load_from = None
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
 val_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
 test_dataloader = val_dataloader
