@@ -6,6 +6,7 @@ bash tools/dist_test.sh CONFIG CHECKPOINT 8
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -21,7 +22,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file, if the model is trained')
     parser.add_argument('--work-dir', help='for logs and metrics (work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--timesteps', type=int, help='sampling steps of a diffusion head')
@@ -58,6 +59,8 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
+    if 'train_cfg' in cfg and not args.checkpoint:
+        sys.exit(f'{args.config} is trained: give the checkpoint to test as the second argument')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     cfg.load_from = args.checkpoint
@@ -79,12 +82,15 @@ def main() -> None:
     if args.out:
         launch.set_output_dir(cfg, args.out)
     if args.tta:
+        if 'tta_model' not in cfg:
+            raise ValueError(f'{args.config} has no tta_model and tta_pipeline: leave --tta out')
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)
-    cfg.custom_hooks = [
-        *cfg.get('custom_hooks', []),
-        dict(type='mmdiffseg.CheckpointMatchHook', strict=True),
-    ]
+    if args.checkpoint:
+        cfg.custom_hooks = [
+            *cfg.get('custom_hooks', []),
+            dict(type='mmdiffseg.CheckpointMatchHook', strict=True),
+        ]
     launch.allow_cpu_processes(cfg)
     allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
     Runner.from_cfg(cfg).test()

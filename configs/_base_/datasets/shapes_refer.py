@@ -1,0 +1,11 @@
+# Sentences about Shapes, generated with the options in tools/tiny_world/README.md
+_base_ = './refcoco.py'
+test_dataloader = dict(
+    dataset=dict(
+        data_root='data/shapes-64',
+        ann_file='refs/instances.json',
+        split_file='refs/refs(shapes).p',
+        data_prefix=dict(img_path='images'),
+    )
+)
+test_evaluator = dict(by_kind=True)

@@ -1,0 +1,2 @@
+# Nothing is trained: tools/test.py CONFIG, without a checkpoint
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/ref_diff.py',
+    '../_base_/datasets/phrasecut.py',
+    '../_base_/default_runtime.py',
+    '../_base_/zero_shot.py',
+]
