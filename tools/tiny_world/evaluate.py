@@ -25,10 +25,12 @@ T = 51  # a step of Ref-Diff
 
 
 def load_diffusion(folder: Path):
-    """VAE, U-Net, text encoder, tokenizer and scheduler of a Stable Diffusion folder, in float32."""
+    """The StableDiffusionPipeline of a folder, in float32."""
     from diffusers import StableDiffusionPipeline
 
-    return StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def load_clip(folder: Path):
@@ -77,10 +79,10 @@ def attention_maps(
 
     Args:
         pipeline: StableDiffusionPipeline.
-        recorders: of its U-Net.
-        x: the picture, (3, 64, 64) in [-1, 1].
-        sentences: N.
-        side: of the grid of the cross-attentions to read.
+        recorders: What `record_scores` made of its U-Net.
+        x: The picture, (3, 64, 64) in [-1, 1].
+        sentences: N of them.
+        side: Of the grid of the cross-attentions to read, 16 or 8.
 
     Returns:
         (N, 64, 64) in [0, 1].

@@ -120,7 +120,7 @@ def draw_shapes(
 
 def main() -> None:
     """Train and save."""
-    args = parse_args(__doc__, iters=1500)
+    args = parse_args(__doc__, iters=900, scenes=2000)
     (folder,) = make_folders(args.out, ('clip',), args.overwrite)
     rng = np.random.default_rng(args.seed)
     pool = paint_pool(args.scenes, TRAIN)

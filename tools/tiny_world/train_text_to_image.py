@@ -142,7 +142,7 @@ def main() -> None:
     """Train and save a Stable Diffusion folder."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-    args = parse_args(__doc__, iters=1600)
+    args = parse_args(__doc__, iters=1100, scenes=2000)
     make_folders(args.out, ('unet', 'text_encoder', 'tokenizer', 'scheduler'), args.overwrite)
     if not (args.out / 'vae').is_dir():
         sys.exit(f'{args.out / "vae"} is missing: run train_vae.py --out {args.out} first')

@@ -39,6 +39,7 @@ def pseudo_masks(x: torch.Tensor, masks: torch.Tensor, mask_alpha: float) -> tor
     Args:
         x: Pictures, (B, 3, H, W) in [-1, 1].
         masks: (B, H, W) bool.
+        mask_alpha: Share of the pictures in the result, in [0, 1].
 
     Returns:
         (B, 3, H, W) in [-1, 1].
@@ -60,7 +61,8 @@ def draw_batch(pool: Pool, rng: np.random.Generator) -> torch.Tensor:
 
 
 def main() -> None:
-    args = parse_args(__doc__, iters=1500)
+    """Train and save."""
+    args = parse_args(__doc__, iters=1500, scenes=6000)
     (folder,) = make_folders(args.out, ('vae',), args.overwrite)
     rng = np.random.default_rng(args.seed)
     pool = paint_pool(args.scenes, TRAIN)

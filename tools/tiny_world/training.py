@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 
-def parse_args(description: str, iters: int) -> argparse.Namespace:
+def parse_args(description: str, iters: int, scenes: int) -> argparse.Namespace:
     """Read the options that every training has, and seed PyTorch."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -20,7 +20,7 @@ def parse_args(description: str, iters: int) -> argparse.Namespace:
     )
     parser.add_argument('--iters', type=int, default=iters, help='(%(default)s)')
     parser.add_argument(
-        '--scenes', type=int, default=3000, help='scenes to paint, and mirror (%(default)s)'
+        '--scenes', type=int, default=scenes, help='scenes to paint, and mirror (%(default)s)'
     )
     parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier result')
