@@ -127,6 +127,8 @@ def test_wrong_masks_are_refused(root, masks, sentence):
     [
         (FEATURES[0, 0], r'a.npy holds \(6, 5\) float16: a BEV feature must be one array'),
         (MASKS[0], r'a.npy holds \(2, 8, 9\) uint8: a BEV feature must be one array'),
+        (np.where(FEATURES[0] > 1, np.nan, 0), r'a.npy holds nan or inf in \d+ places: write it'),
+        (np.where(FEATURES[0] > 1, np.inf, 0), r'a.npy holds nan or inf in \d+ places: write it'),
     ],
 )
 def test_wrong_features_are_refused(root, feature, sentence):
@@ -142,3 +144,13 @@ def test_damaged_files_are_named(root):
         build(root)[0]
     with pytest.raises(ValueError, match="b.npz holds no array 'masks': write a map by"):
         build(root)[1]
+
+
+@pytest.mark.parametrize(
+    'damage', [lambda b: b[: len(b) // 2], lambda b: b[:80] + bytes(60) + b[140:]]
+)
+def test_maps_that_were_copied_badly_are_named(root, damage):
+    path = root / 'maps/train/a.npz'
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match='a.npz is damaged or no file of numpy'):
+        build(root)[0]

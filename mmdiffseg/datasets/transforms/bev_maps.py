@@ -1,4 +1,6 @@
 import io
+import zipfile
+import zlib
 
 import numpy as np
 import torch
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 from mmdiffseg.registry import TRANSFORMS
 
 
-def _read_array(path: str, backend_args: dict | None) -> NDArray | np.lib.npyio.NpzFile:
+def _read(path: str, backend_args: dict | None) -> NDArray | dict[str, NDArray]:
     try:
-        return np.load(io.BytesIO(fileio.get(path, backend_args=backend_args)))
-    except (ValueError, EOFError) as error:
+        content = np.load(io.BytesIO(fileio.get(path, backend_args=backend_args)))
+        # arrays of a .npz are read when asked for: here, where damage is noticed
+        return content if isinstance(content, np.ndarray) else dict(content)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f'{path} is damaged or no file of numpy: {error}') from error
 
 
@@ -36,12 +40,18 @@ class LoadBEVFeature(BaseTransform):
             ValueError: The file holds something else.
         """
         path = results['img_path']
-        feature = _read_array(path, self.backend_args)
+        feature = _read(path, self.backend_args)
         if not isinstance(feature, np.ndarray) or feature.ndim != 3 or feature.dtype.kind != 'f':
             held = getattr(feature, 'shape', 'several arrays')
             raise ValueError(
                 f'{path} holds {held} {getattr(feature, "dtype", "")}: a BEV feature must be one '
                 'array (channels, rows, columns) of floats.'
+            )
+        wrong = np.count_nonzero(~np.isfinite(feature))
+        if wrong:
+            raise ValueError(
+                f'{path} holds nan or inf in {wrong} places: write it again, in float32 if its '
+                'values are too large for float16.'
             )
         results['img'] = feature.astype(np.float32).transpose(1, 2, 0)
         results['img_shape'] = results['ori_shape'] = feature.shape[1:]
@@ -75,7 +85,7 @@ class LoadMapMasks(BaseTransform):
         if 'seg_map_path' not in results:
             return results
         path = results['seg_map_path']
-        arrays = _read_array(path, self.backend_args)
+        arrays = _read(path, self.backend_args)
         if isinstance(arrays, np.ndarray) or 'masks' not in arrays:
             raise ValueError(
                 f"{path} holds no array 'masks': write a map by "

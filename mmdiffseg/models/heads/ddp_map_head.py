@@ -122,8 +122,8 @@ class DDPMapHead(DDPBaseHead):
             The losses by name, ``loss_focal``.
 
         Raises:
-            ValueError: A feature that is not cut as ``input_scope`` says, or masks of another shape
-                or not binary.
+            ValueError: A feature of other channels, or not cut as ``input_scope`` says, or masks of
+                another shape or not binary.
         """
         feature = self._transform_inputs(inputs)
         cells = self.denoiser.grid_transform.output_cells
@@ -169,5 +169,11 @@ class DDPMapHead(DDPBaseHead):
 
     def _transform_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         feature = super()._transform_inputs(inputs)
+        if feature.shape[1] != self.in_channels:
+            raise ValueError(
+                f'a BEV feature of {feature.shape[1]} channels meets '
+                f'in_channels={self.in_channels}: set it to those of the feature, or read other '
+                'features'
+            )
         self.denoiser.grid_transform.check(feature)
         return feature

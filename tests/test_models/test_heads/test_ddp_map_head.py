@@ -86,6 +86,11 @@ def test_half_precision_training(dtype):
     assert head.label_encoder.embedding_table.weight.grad.abs().sum() > 0
 
 
+def test_the_last_layer_starts_like_the_released_one():
+    weight = build().conv_seg.weight  # uniform; torch's own would end at 1 / 4
+    assert 1 / 4 < weight.abs().max() <= (6 / (16 + 3)) ** 0.5
+
+
 # ---------------------------------------------------------------- inference
 
 
@@ -138,6 +143,11 @@ def test_a_feature_that_is_not_cut_as_declared():
     ):
         with pytest.raises(ValueError, match='of 6 x 4 cells does not .* which has 6 x 5'):
             call(FEATURE[..., :4])
+
+
+def test_a_feature_of_other_channels():
+    with pytest.raises(ValueError, match='of 15 channels meets in_channels=16: set it to'):
+        build().predict([FEATURE[:, 1:]], METAS, {})
 
 
 @pytest.mark.parametrize(
