@@ -12,15 +12,13 @@ def depth_errors(pred: NDArray, gt: NDArray) -> dict[str, float]:
     """Compare depths.
 
     Args:
-        pred: Predicted depths (N,) in metres, above 0.
+        pred: Predicted depths (N,) in metres, above 0; at least one.
         gt: True depths (N,) in metres, above 0.
 
     Returns:
         For each of ``DEPTH_ERRORS`` its value: ``d1``, ``d2`` and ``d3`` are shares of pixels in
-        [0, 1], ``silog`` is in percent, ``rmse`` and ``sq_rel`` in metres. All nan without pixels.
+        [0, 1], ``silog`` is in percent, ``rmse`` and ``sq_rel`` in metres.
     """
-    if not len(gt):
-        return dict.fromkeys(DEPTH_ERRORS, float('nan'))
     pred, gt = pred.astype(np.float64), gt.astype(np.float64)
     ratio = np.maximum(gt / pred, pred / gt)
     error = np.abs(gt - pred)

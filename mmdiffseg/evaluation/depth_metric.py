@@ -15,7 +15,7 @@ class DepthMetric(BaseMetric):
     """The nine errors of monocular depth of every image, averaged over the images.
 
     They carry mmseg's names. Its own ``DepthMetric`` has another ``silog`` and no crop for KITTI.
-    Images without a pixel that counts are left out.
+    Images without a pixel that counts are left out. A prediction of nan makes the averages nan.
 
     Args:
         min_depth: True depths must lie above, in metres.
@@ -87,18 +87,19 @@ class DepthMetric(BaseMetric):
             if self.clip_depth is not None:
                 pred, gt = pred.clip(max=self.clip_depth), gt.clip(max=self.clip_depth)
             valid = (gt > self.min_depth) & (gt < self.max_depth) & crop_mask(gt.shape, self.crop)
-            self.results.append(depth_errors(pred[valid], gt[valid]))
+            # one result an image: mmengine drops those again that several processes have in common
+            self.results.append(depth_errors(pred[valid], gt[valid]) if valid.any() else None)
 
-    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, float] | None]) -> dict[str, float]:
         """Average the errors of all images.
 
         Args:
-            results: One for each image.
+            results: One for each image, None without a pixel that counts.
 
         Raises:
             ValueError: No image has a pixel that counts.
         """
-        scored = [result for result in results if not np.isnan(result['abs_rel'])]
+        scored = [result for result in results if result is not None]
         if not scored:
             raise ValueError(
                 f'no pixel of all {len(results)} depth maps lies between {self.min_depth} and '

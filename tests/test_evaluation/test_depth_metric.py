@@ -84,6 +84,18 @@ def test_images_count_alike_whatever_their_pixels():
     assert found['abs_rel'] == pytest.approx(0.25)
 
 
+def test_a_prediction_of_nan_is_not_left_out():
+    good = sample(np.full((2, 2), 3.0), np.full((2, 2), 2.0))
+    spoilt = sample(np.full((2, 2), np.nan), np.full((2, 2), 2.0))
+    assert math.isnan(evaluate(DepthMetric(max_depth=10), good, spoilt)['abs_rel'])
+
+
+def test_the_ends_of_the_range_do_not_count():
+    gt = np.array([[1.0, 2.0, 10.0]])
+    errors = evaluate(DepthMetric(min_depth=1, max_depth=10), sample(np.full((1, 3), 2.0), gt))
+    assert errors['abs_rel'] == 0
+
+
 def test_clipped_depths():
     found = evaluate(
         DepthMetric(max_depth=10, clip_depth=8), sample(np.full((2, 2), 30.0), np.full((2, 2), 9.5))
