@@ -21,7 +21,7 @@ class DepthListDataset(BaseSegDataset):
 
         Raises:
             FileNotFoundError: The list, an image or a depth map is missing.
-            ValueError: The list names no image with a depth map.
+            ValueError: A line names but an image, or none names an image with a depth map.
         """
         name = type(self).__name__
         if not fileio.isfile(self.ann_file, backend_args=self.backend_args):
@@ -32,6 +32,12 @@ class DepthListDataset(BaseSegDataset):
         text = fileio.get_text(self.ann_file, backend_args=self.backend_args)
         # 'image depth focal_length', where some lists begin a path with a slash
         lines = [[part.lstrip('/') for part in line.split()] for line in text.splitlines()]
+        for number, line in enumerate(lines, start=1):
+            if len(line) == 1:
+                raise ValueError(
+                    f'{name}: line {number} of {self.ann_file} names {line[0]} but no depth map: '
+                    "add its path, or 'None'."
+                )
         samples = [
             dict(
                 img_path=fileio.join_path(self.data_prefix['img_path'], image),

@@ -115,6 +115,9 @@ def test_missing_and_empty_lists(dataset, kitti, tmp_path):
     (tmp_path / 'list.txt').write_text('a.png None 1.0\n')
     with pytest.raises(ValueError, match='names no image with a depth map'):
         dataset(**kitti)
+    (tmp_path / 'list.txt').write_text('a.png None\nb.png\n')
+    with pytest.raises(ValueError, match=r'line 2 of .*list.txt names b.png but no depth map: add'):
+        dataset(**kitti)
 
 
 def test_the_guide_to_own_depth_is_a_working_config(shapes_root, tmp_path):
@@ -131,3 +134,6 @@ def test_the_guide_to_own_depth_is_a_working_config(shapes_root, tmp_path):
         assert 0 <= sample['data_samples'].gt_depth_map.data.min() <= 10
     assert cfg.test_evaluator.max_depth == cfg.model.decode_head.max_depth == 30
     assert cfg.test_evaluator.crop is None
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    assert len(DATASETS.build(cfg.test_dataloader.dataset)[0]['data_samples']) == 2
+    assert [t.max_depth for t in cfg.tta_pipeline if 'max_depth' in t] == [30]
