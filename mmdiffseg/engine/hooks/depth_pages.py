@@ -50,9 +50,8 @@ def depth_pages(
         pictures[caption] = depth_picture(depth, limits)
     if 'uncertainty' in sample:
         heat = _array(sample.uncertainty)
-        top = float(
-            heat.max()
-        )  # a few percent of the depth, which on a scale to 1 nobody would see
+        # a few percent of the depth, which on a scale to 1 nobody would see
+        top = float(heat.max())
         pictures[f'uncertainty to {top:.2g}'] = heat_overlay(image, heat / max(top, 1e-6))
     if 'gt_depth_map' in sample:
         heat = relative_error(pred, gt) / 0.5

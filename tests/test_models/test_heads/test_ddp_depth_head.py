@@ -92,6 +92,11 @@ def test_every_rule_for_sparse_truth_trains(rule):
     assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
+def test_the_last_layer_starts_like_the_released_one():
+    weight = build().conv_depth.weight  # uniform; torch's own would end at 1 / 12
+    assert 1 / 12 < weight.abs().max() <= (6 / (16 * 9 + 9)) ** 0.5
+
+
 def test_several_losses():
     losses = [dict(type='mmdiffseg.SigLoss'), dict(type='mmseg.SiLogLoss', loss_weight=0.5)]
     head = build(loss_decode=losses)
@@ -137,7 +142,7 @@ def test_depths_are_cut_off_in_prediction_only():
 def test_scale_up_stays_below_max_depth():
     head = build(scale_up=True)
     depth = head.denoise(torch.randn(3, 1, 6, 5), torch.ones(1), head.denoiser.prepare(FEATURE))
-    assert ((depth > 0) & (depth < 10)).all()
+    assert ((depth > 5) & (depth < 10)).all()  # the bias is 4
 
 
 @pytest.mark.parametrize('sampler', ['DDIMSampler', 'DDPMSampler'])
@@ -181,6 +186,7 @@ def spoilt(value, pixels=1):
     'depth, message',
     [
         (torch.zeros_like(DEPTH), '0 pixels of a batch of 3 depth maps hold a depth above 0'),
+        (F.pad(torch.ones(1, 1, 1, 1), (0, 19, 0, 23)), '1 pixels of a batch of 1 depth maps hold'),
         (spoilt(float('nan')), 'must be finite and not negative, .* got nan in 20 pixels'),
         (spoilt(float('inf')), 'got inf in 20 pixels'),
         (spoilt(-1.0), 'got -1.0 in 20 pixels'),
@@ -189,8 +195,8 @@ def spoilt(value, pixels=1):
 )
 def test_impossible_depths_are_refused(depth, message):
     with pytest.raises(ValueError, match=message):
-        build().loss([FEATURE], samples_of(depth), {})
+        build().loss([FEATURE[: len(depth)]], samples_of(depth), {})
 
 
 def test_a_few_depths_beyond_the_range_are_learnt_from():
-    assert build().loss([FEATURE], samples_of(spoilt(12.0)), {})['loss_sig'].isfinite()
+    assert build().loss([FEATURE], samples_of(spoilt(12.0, 14)), {})['loss_sig'].isfinite()
