@@ -16,6 +16,7 @@ from mmdiffseg.evaluation.episodes import binary_counts, class_iou, fb_iou, mean
 from mmdiffseg.evaluation.in_context_iou_metric import InContextIoUMetric
 from mmdiffseg.evaluation.map_iou_metric import MapIoUMetric, map_counts, map_iou
 from mmdiffseg.evaluation.ref_iou_metric import RefIoUMetric
+from mmdiffseg.evaluation.video_class_iou_metric import VideoClassIoUMetric
 
 __all__ = [
     'BinaryMaskMetric',
@@ -24,6 +25,7 @@ __all__ = [
     'InContextIoUMetric',
     'MapIoUMetric',
     'RefIoUMetric',
+    'VideoClassIoUMetric',
     'area_ratio',
     'binary_counts',
     'boundary_f1',

@@ -54,7 +54,9 @@ def image_name(sample: dict, source: BaseDataset) -> str:
     return str((path.relative_to(folder) if folder else path).with_suffix(''))
 
 
-def concept_keys(labels: NDArray, name: str, kind: Kind, background: int | None = 0) -> list[str]:
+def concept_keys(
+    labels: NDArray, name: str, kind: Kind, *, background: int | None = 0, min_area: int = 1
+) -> list[str]:
     """Keys of the concepts in one label map.
 
     Args:
@@ -62,11 +64,15 @@ def concept_keys(labels: NDArray, name: str, kind: Kind, background: int | None 
         name: Name of the picture.
         kind: Kind of concept.
         background: The class that is none; None if every class is one.
+        min_area: Leave out what has fewer pixels.
     """
     folder = str(PurePath(name).parent)
     if kind == 'folder':
-        return [folder] if (labels >= OBJECT).any() else []
-    classes = [c for c in np.unique(labels).tolist() if c not in (background, IGNORED)]
+        mask = labels[..., 0] if labels.ndim == 3 else labels
+        return [folder] if (mask >= OBJECT).sum() >= min_area else []
+    values, areas = np.unique(labels, return_counts=True)
+    found = values[areas >= min_area].tolist()
+    classes = [c for c in found if c not in (background, IGNORED)]
     return [f'{folder}:{c}' if kind == 'folder_class' else str(c) for c in classes]
 
 
@@ -88,7 +94,7 @@ def list_concepts(
         if 'instances' in sample:
             keys = sorted({str(i['class_id']) for i in sample['instances']})
         else:
-            keys = concept_keys(load(sample)['gt_seg_map'], name, kind, background)
+            keys = concept_keys(load(sample)['gt_seg_map'], name, kind, background=background)
         for key in keys:
             lists.setdefault(key, []).append(name)
     return lists

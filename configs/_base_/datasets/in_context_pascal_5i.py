@@ -1,0 +1,9 @@
+# PASCAL-5i, fold 0: 15 classes to train, the 5 others to test in 1000 episodes. Another fold sets
+# train_dataloader.dataset.fold.number, and val_ and test_dataloader's.
+_base_ = './in_context_pascal.py'
+fold = dict(benchmark='pascal-5i', number=0)
+train_dataloader = dict(dataset=dict(fold=dict(fold, part='base')))
+val_dataloader = dict(
+    dataset=dict(fold=dict(fold, part='novel'), episodes='pairs', num_episodes=1000)
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/ref_ldm_seg_ldis-n.py',
+    '../_base_/datasets/in_context_davis16.py',
+    '../_base_/schedules/ldis_80k.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,2 @@
+_base_ = './refldmseg-f-latent_pascal.py'
+model = dict(lora=dict(r=2))

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/ref_ldm_seg_v1-f-pixel.py',
+    '../_base_/datasets/in_context_joint.py',
+    '../_base_/schedules/ref_ldm_seg_lora_80k.py',
+    '../_base_/default_runtime.py',
+]
+train_dataloader = dict(batch_size=16)

@@ -1,0 +1,2 @@
+_base_ = './refldmseg-n_pascal.py'
+model = dict(lora=dict(r=2))

@@ -1,0 +1,95 @@
+r"""List which pictures show which concept, from their label files.
+
+python tools/dataset_converters/in_context_lists.py data/coco/annotations/train2014 \
+    --out data/coco/metas/train
+python tools/dataset_converters/in_context_lists.py data/davis16/Annotations/480p \
+    --concept folder --only data/davis16/ImageSets/2016/val.txt --out data/davis16/metas/val
+
+Writes OUT.json, the names of the pictures of every concept, and OUT.txt, the names of all pictures
+looked at. A name is the path of a label file below LABELS, without suffix.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import mmcv
+import numpy as np
+
+from mmdiffseg.datasets.in_context.concepts import KINDS, concept_keys
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('labels', type=Path, help='folder of the label files')
+    parser.add_argument('--out', type=Path, required=True, help='what to write, without suffix')
+    parser.add_argument('--concept', choices=KINDS, default='class', help='kind of concept')
+    parser.add_argument('--only', type=Path, help='a text file of names, or of folders, to list')
+    parser.add_argument('--suffix', default='.png', help='suffix of the label files')
+    parser.add_argument(
+        '--min-area', type=int, default=1, help='leave out what has fewer pixels in a picture'
+    )
+    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
+    return parser.parse_args()
+
+
+def names_of(labels: Path, suffix: str, only: Path | None) -> Iterator[str]:
+    """Names of the label files, sorted.
+
+    Args:
+        labels: Their folder.
+        suffix: Their suffix.
+        only: A text file of names or folders to keep.
+    """
+    kept = only and {line.split()[0] for line in only.read_text().splitlines() if line.strip()}
+    for path in sorted(labels.rglob(f'*{suffix}')):
+        name = path.relative_to(labels).with_suffix('')
+        if kept is None or kept & {str(name), str(name.parent)}:
+            yield str(name)
+
+
+def keys_of(name: str, *, labels: Path, suffix: str, concept: str, min_area: int) -> list[str]:
+    """Keys of the concepts in one label file."""
+    pixels = mmcv.imread(str(labels / (name + suffix)), flag='unchanged', backend='pillow')
+    return concept_keys(np.asarray(pixels), name, concept, min_area=min_area)
+
+
+def main() -> None:
+    """List."""
+    args = parse_args()
+    files = [args.out.with_suffix(suffix) for suffix in ('.json', '.txt')]
+    for file in files:
+        if file.exists():
+            sys.exit(f'{file} exists: remove it, or choose another --out')
+    names = list(names_of(args.labels, args.suffix, args.only))
+    if not names:
+        sys.exit(f'no {args.suffix} file to list below {args.labels}')
+    look = partial(
+        keys_of,
+        labels=args.labels,
+        suffix=args.suffix,
+        concept=args.concept,
+        min_area=args.min_area,
+    )
+    lists = {}
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for name, keys in zip(names, pool.map(look, names, chunksize=64), strict=True):
+            for key in keys:
+                lists.setdefault(key, []).append(name)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    files[0].write_text(json.dumps(lists))
+    files[1].write_text(''.join(f'{name}\n' for name in names))
+    shown = len({name for of_key in lists.values() for name in of_key})
+    print(f'{len(lists)} concepts in {shown} of {len(names)} pictures: {files[0]}')
+
+
+if __name__ == '__main__':
+    main()
