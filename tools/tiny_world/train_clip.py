@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from captions import article, build_tokenizer, draw_phrase, draw_suffix
 from scenes import SIZE, TRAIN, Pool, paint_pool
 from shapes_language import Thing
-from training import Clock, cosine_lr, make_folders, parse_args
+from training import Clock, cosine_lr, make_folders, name_tokenizers, parse_args
 
 BATCH = 64
 PATCH = 8
@@ -123,7 +123,7 @@ def main() -> None:
     args = parse_args(__doc__, iters=900, scenes=2000)
     (folder,) = make_folders(args.out, ('clip',), args.overwrite)
     rng = np.random.default_rng(args.seed)
-    pool = paint_pool(args.scenes, TRAIN)
+    pool = paint_pool(args.scenes, TRAIN, args.seed)
     tokenizer = build_tokenizer()
     clip = build_clip(tokenizer)
     optimizer = torch.optim.AdamW(clip.parameters(), lr=1e-3, weight_decay=0.05)
@@ -153,6 +153,7 @@ def main() -> None:
     clip.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     save_processor(folder)
+    name_tokenizers(args.out)
 
 
 def save_processor(folder) -> None:

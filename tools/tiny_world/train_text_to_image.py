@@ -5,16 +5,19 @@
 Beside predicting the noise, every cross-attention learns to find what a word means: its score
 before the softmax is trained as the log-odds that a place belongs to one of the shapes that the
 word names. Stable Diffusion comes to that by itself; a model of this size does not.
+
+With `--init work_dirs/tiny_world` a longer training goes on from the weights of an earlier result.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from captions import Caption, build_tokenizer, draw_caption
 from scenes import TRAIN, Pool, paint_pool
-from training import Clock, cosine_lr, make_folders, parse_args
+from training import Clock, cosine_lr, make_folders, name_tokenizers, parse_args
 
 BATCH = 16
 EMPTY = 0.1  # share of captions left out, for guidance
@@ -50,6 +53,16 @@ def build_models(tokenizer) -> tuple[torch.nn.Module, torch.nn.Module]:
         pad_token_id=tokenizer.pad_token_id,
     )
     return unet, CLIPTextModel(text)
+
+
+def load_models(folder: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """U-Net and text encoder of a Stable Diffusion folder, to train on."""
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    unet = UNet2DConditionModel.from_pretrained(folder / 'unet', torch_dtype=torch.float32)
+    text_encoder = CLIPTextModel.from_pretrained(folder / 'text_encoder', dtype=torch.float32)
+    return unet.train(), text_encoder.train()
 
 
 def build_scheduler():
@@ -142,17 +155,20 @@ def main() -> None:
     """Train and save a Stable Diffusion folder."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-    args = parse_args(__doc__, iters=1100, scenes=2000)
+    args = parse_args(__doc__, iters=1100, scenes=2000, init=True)
+    if args.init:
+        unet, text_encoder = load_models(args.init)
     make_folders(args.out, ('unet', 'text_encoder', 'tokenizer', 'scheduler'), args.overwrite)
     if not (args.out / 'vae').is_dir():
         sys.exit(f'{args.out / "vae"} is missing: run train_vae.py --out {args.out} first')
     vae = AutoencoderKL.from_pretrained(args.out / 'vae').float().eval()
     rng = np.random.default_rng(args.seed)
-    pool = paint_pool(args.scenes, TRAIN)
+    pool = paint_pool(args.scenes, TRAIN, args.seed)
     latents = encode(vae, pool)
 
     tokenizer = build_tokenizer()
-    unet, text_encoder = build_models(tokenizer)
+    if not args.init:
+        unet, text_encoder = build_models(tokenizer)
     scheduler = build_scheduler()
     processors = unet.attn_processors
     recorders = record_scores(unet)
@@ -199,6 +215,7 @@ def main() -> None:
     )
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(args.out)
+    name_tokenizers(args.out)
 
 
 if __name__ == '__main__':

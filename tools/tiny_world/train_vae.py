@@ -65,7 +65,7 @@ def main() -> None:
     args = parse_args(__doc__, iters=1500, scenes=6000)
     (folder,) = make_folders(args.out, ('vae',), args.overwrite)
     rng = np.random.default_rng(args.seed)
-    pool = paint_pool(args.scenes, TRAIN)
+    pool = paint_pool(args.scenes, TRAIN, args.seed)
     vae = build_vae().to(memory_format=torch.channels_last)  # faster on a CPU
     optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, weight_decay=1e-4)
     schedule = cosine_lr(optimizer, args.iters)
@@ -89,8 +89,8 @@ def main() -> None:
 
 @torch.no_grad()
 def latent_std(vae: torch.nn.Module, pool: Pool) -> float:
-    """Standard deviation of the latents of 256 pictures: divided by it they have variance 1."""
-    x = pool.take(np.arange(256)).x()
+    """Standard deviation of the latents of some pictures: divided by it they have variance 1."""
+    x = pool.take(np.arange(min(len(pool), 256))).x()
     return vae.encode(x).latent_dist.mode().std().item()
 
 

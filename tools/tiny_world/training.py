@@ -5,13 +5,14 @@ import math
 import shutil
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 
-def parse_args(description: str, iters: int, scenes: int) -> argparse.Namespace:
-    """Read the options that every training has, and seed PyTorch."""
+def parse_args(description: str, iters: int, scenes: int, init: bool = False) -> argparse.Namespace:
+    """Read the options that every training has, `--init` where asked for, and seed PyTorch."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -24,7 +25,11 @@ def parse_args(description: str, iters: int, scenes: int) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier result')
+    if init:
+        parser.add_argument('--init', type=Path, help='folder of weights to start from')
     args = parser.parse_args()
+    if not (find_spec('diffusers') and find_spec('transformers')):
+        parser.error('diffusers and transformers are missing: pip install "mmdiffseg[latent]"')
     if min(args.iters, args.scenes) < 1:
         parser.error(f'--iters {args.iters} --scenes {args.scenes}: both must be at least 1')
     torch.manual_seed(args.seed)
@@ -75,3 +80,10 @@ def cosine_lr(optimizer: torch.optim.Optimizer, iters: int, warmup: int = 100):
         return min((step + 1) / warmup, 1) * (0.51 + 0.49 * math.cos(math.pi * progress))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def name_tokenizers(root: Path) -> None:
+    """Name the tokenizers' class as transformers before 5 does; later ones know that name too."""
+    for path in (*root.glob('model_index.json'), *root.glob('*/tokenizer_config.json')):
+        content = path.read_text()
+        path.write_text(content.replace('TokenizersBackend', 'PreTrainedTokenizerFast'))
