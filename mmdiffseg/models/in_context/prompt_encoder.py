@@ -46,7 +46,7 @@ class CLIPPromptEncoder(nn.Module):
     is the sum of the two convolutions of the released code in one.
 
     Args:
-        source: Folder or name on the hub of a CLIP model of transformers, such as
+        checkpoint: Folder or name on the hub of a CLIP model of transformers, such as
             ``openai/clip-vit-large-patch14``; for Alpha-CLIP the folder that
             ``tools/model_converters/alpha_clip_to_mmdiffseg.py`` writes.
         weights: Load the weights; else only the configuration, for random ones.
@@ -63,7 +63,7 @@ class CLIPPromptEncoder(nn.Module):
     def __init__(
         self,
         *,
-        source: str,
+        checkpoint: str,
         weights: bool = True,
         input_norm: str = 'half',
         vis_size: int | None = None,
@@ -78,14 +78,14 @@ class CLIPPromptEncoder(nn.Module):
         ):
             if value not in choices:
                 raise ValueError(f'{name} must be one of {choices}, got {value!r}')
-        model = load_vision_tower(source, weights=weights)
+        model = load_vision_tower(checkpoint, weights=weights)
         # transformers < 5 wraps the tower once more
         self.tower = getattr(model, 'vision_model', model).eval().requires_grad_(False)
         self.vis_size = vis_size or model.config.image_size
         if self.vis_size % model.config.patch_size:
             raise ValueError(
                 f'vis_size must be a multiple of the patch size {model.config.patch_size} of '
-                f'{source}, got {vis_size}'
+                f'{checkpoint}, got {vis_size}'
             )
         self.grid = self.vis_size // model.config.patch_size
         self.channels = model.config.hidden_size
@@ -182,11 +182,11 @@ class CLIPPromptEncoder(nn.Module):
         )
 
 
-def load_vision_tower(source: str, *, weights: bool = True) -> nn.Module:
+def load_vision_tower(checkpoint: str, *, weights: bool = True) -> nn.Module:
     """Load the vision half of a CLIP model, in float32.
 
     Args:
-        source: Folder or name on the hub.
+        checkpoint: Folder or name on the hub.
         weights: Load the weights; else only the configuration, for random ones.
 
     Raises:
@@ -194,27 +194,27 @@ def load_vision_tower(source: str, *, weights: bool = True) -> nn.Module:
         ValueError: It has no vision tower.
     """
     transformers = import_extra('transformers')
-    folder = Path(source)
+    folder = Path(checkpoint)
     if folder.is_dir() and not (folder / 'config.json').is_file():
-        raise FileNotFoundError(f'{source} is no CLIP folder: it lacks config.json')
-    if not folder.exists() and is_path(source):
+        raise FileNotFoundError(f'{checkpoint} is no CLIP folder: it lacks config.json')
+    if not folder.exists() and is_path(checkpoint):
         raise FileNotFoundError(
-            f'there is no CLIP folder {source!r}: correct the path, or give a name on the hub, '
+            f'there is no CLIP folder {checkpoint!r}: correct the path, or give a name on the hub, '
             'such as openai/clip-vit-large-patch14'
         )
     model = transformers.CLIPVisionModel
     try:
         if not weights:
-            return model(transformers.CLIPVisionConfig.from_pretrained(source))
-        tower, report = model.from_pretrained(source, output_loading_info=True)
+            return model(transformers.CLIPVisionConfig.from_pretrained(checkpoint))
+        tower, report = model.from_pretrained(checkpoint, output_loading_info=True)
     except OSError as error:
         raise FileNotFoundError(
-            f'the CLIP model {source!r} is neither in a folder here, nor cached, nor to be had '
+            f'the CLIP model {checkpoint!r} is neither in a folder here, nor cached, nor to be had '
             f'from the hub ({str(error).splitlines()[0]})'
         ) from error
     if report['missing_keys']:
         raise ValueError(
-            f'{source} holds no CLIP vision tower: {len(report["missing_keys"])} of its weights '
+            f'{checkpoint} holds no CLIP vision tower: {len(report["missing_keys"])} weights '
             f'are missing, such as {sorted(report["missing_keys"])[0]}'
         )
     return tower.float()

@@ -1,0 +1,15 @@
+# LDIS-1 on the tiny models of demo/tiny_world, for 64-pixel images; minutes on two CPU cores
+_base_ = './ref_ldm_seg.py'
+model = dict(
+    data_preprocessor=dict(size=64),
+    stable_diffusion='demo/tiny_world',
+    meta_arch=dict(type='mmdiffseg.OneStep', loss_space='latent', latent_eval='mode'),
+    pseudo_mask=dict(type='mmdiffseg.PseudoMaskEncoder', mask_alpha=0.0),
+    prompt_encoder=dict(
+        type='mmdiffseg.CLIPPromptEncoder',
+        checkpoint='demo/tiny_world/clip',
+        # small shapes fall between the first pixels of the patches
+        token_mask='any',
+    ),
+    adapter='shared',
+)
