@@ -12,8 +12,7 @@ compares names and shapes with the models and writes nothing.
 import json
 from typing import Any
 
-import torch
-from to_folder import load_weights, make_parser, parse_args, write_clip_tokenizer
+from to_folder import load_weights, make_parser, parse_args, shapes_of, write_clip_tokenizer
 from torch import Tensor, nn
 
 from mmdiffseg.models.latent.stable_diffusion import import_extra
@@ -90,15 +89,13 @@ def build(
     *,
     source: str,
     configs: dict[str, dict[str, Any]] = CONFIGS,
-    device: str = 'cpu',
 ) -> dict[str, nn.Module]:
     """Build U-Net, autoencoder and text encoder of a state dict in the names of LDM.
 
     Args:
-        weights: State dict with one U-Net.
+        weights: State dict with one U-Net, or its shapes on the meta device.
         source: Where it comes from, for messages.
         configs: Of the models.
-        device: ``'meta'`` compares names and shapes only.
 
     Raises:
         ValueError: It is not of such a model.
@@ -111,7 +108,7 @@ def build(
     for part in ('unet', 'vae', 'text_encoder'):
         library, name = CLASSES[part]
         kind = getattr(import_extra(library), name)
-        with torch.device(device):
+        with next(iter(weights.values())).device:
             config = configs[part]
             models[part] = (
                 kind(kind.config_class(**config)) if library == 'transformers' else kind(**config)
@@ -141,8 +138,10 @@ def main() -> None:
     args = parse_args(parser)
     try:
         weights = load_weights(args.src, trust=args.trust)
+        if args.check:
+            weights = shapes_of(weights)
         weights = without_average(weights, args.weights, source=args.src)
-        models = build(weights, source=args.src, device='meta' if args.check else 'cpu')
+        models = build(weights, source=args.src)
         for part, model in models.items():
             millions = sum(p.numel() for p in model.parameters()) / 1e6
             print(f'{part}: {millions:.2f} M parameters, all there')

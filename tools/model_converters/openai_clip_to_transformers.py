@@ -13,7 +13,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import torch
-from to_folder import load_weights, make_parser, parse_args, write_clip_tokenizer
+from to_folder import load_weights, make_parser, parse_args, shapes_of, write_clip_tokenizer
 from torch import Tensor
 
 from mmdiffseg.models.latent.stable_diffusion import import_extra
@@ -97,13 +97,12 @@ def config_of(weights: dict[str, Tensor]) -> 'CLIPConfig':
     )
 
 
-def build(weights: dict[str, Tensor], *, source: str, device: str = 'cpu') -> 'CLIPModel':
+def build(weights: dict[str, Tensor], *, source: str) -> 'CLIPModel':
     """Build the model of a state dict in OpenAI's names.
 
     Args:
-        weights: The state dict.
+        weights: The state dict, or its shapes on the meta device.
         source: Where it comes from, for messages.
-        device: ``'meta'`` compares names and shapes only.
 
     Raises:
         ValueError: It is not of a CLIP with a vision transformer.
@@ -113,7 +112,7 @@ def build(weights: dict[str, Tensor], *, source: str, device: str = 'cpu') -> 'C
             f'{source} is no CLIP with a vision transformer: it lacks visual.class_embedding'
         )
     weights = convert(weights)
-    with torch.device(device):
+    with next(iter(weights.values())).device:
         model = import_extra('transformers').CLIPModel(config_of(weights))
     load_exactly(model, weights, source=source)
     return model
@@ -134,7 +133,9 @@ def main() -> None:
     args = parse_args(make_parser(__doc__.splitlines()[0]))
     try:
         weights = load_openai(args.src, trust=args.trust)
-        model = build(weights, source=args.src, device='meta' if args.check else 'cpu')
+        if args.check:
+            weights = shapes_of(weights)
+        model = build(weights, source=args.src)
         print(f'{args.src}: {len(model.state_dict())} tensors fit {model.config}')
         if args.dst:
             write_clip_tokenizer(args.dst)

@@ -10,8 +10,7 @@ shapes with the model and writes nothing.
 import re
 from typing import TYPE_CHECKING
 
-import torch
-from to_folder import load_weights, make_parser, parse_args
+from to_folder import load_weights, make_parser, parse_args, shapes_of
 from torch import Tensor
 
 from mmdiffseg.models.latent.stable_diffusion import import_extra
@@ -101,13 +100,12 @@ def config_of(weights: dict[str, Tensor]) -> 'SamConfig':
     )
 
 
-def build(weights: dict[str, Tensor], *, source: str, device: str = 'cpu') -> 'SamModel':
+def build(weights: dict[str, Tensor], *, source: str) -> 'SamModel':
     """Build the model of a state dict in the authors' names.
 
     Args:
-        weights: The state dict.
+        weights: The state dict, or its shapes on the meta device.
         source: Where it comes from, for messages.
-        device: ``'meta'`` compares names and shapes only.
 
     Raises:
         ValueError: It is not of a Segment Anything.
@@ -118,7 +116,7 @@ def build(weights: dict[str, Tensor], *, source: str, device: str = 'cpu') -> 'S
         )
     weights = convert(weights)
     config = config_of(weights)
-    with torch.device(device):
+    with next(iter(weights.values())).device:
         model = import_extra('transformers').SamModel(config)
     load_exactly(model, weights, source=source)
     return model
@@ -129,7 +127,9 @@ def main() -> None:
     args = parse_args(make_parser(__doc__.splitlines()[0]))
     try:
         weights = load_weights(args.src, trust=args.trust)
-        model = build(weights, source=args.src, device='meta' if args.check else 'cpu')
+        if args.check:
+            weights = shapes_of(weights)
+        model = build(weights, source=args.src)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     print(f'{args.src}: {len(model.state_dict())} tensors fit {model.config.vision_config}')

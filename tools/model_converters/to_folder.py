@@ -22,6 +22,11 @@ def load_weights(path: str, *, trust: bool) -> dict[str, Tensor]:
     return load_checkpoint_file(path, trust=trust)['state_dict']
 
 
+def shapes_of(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keep only the shapes of a state dict: a model built of them is on the meta device, too."""
+    return {name: value.to('meta') for name, value in weights.items()}
+
+
 def byte_symbols() -> list[str]:
     """Symbols of the 256 bytes in CLIP's vocabulary: printable ones first, and as themselves."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]

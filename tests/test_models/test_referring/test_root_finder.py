@@ -1,0 +1,74 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from mmdiffseg.models.referring.root_finder import (
+    PrecomputedRootTokenFinder,
+    Root,
+    RuleRootTokenFinder,
+    auto_root_token_finder,
+    first_labelled,
+)
+
+
+@pytest.mark.parametrize(
+    ('text', 'root'),
+    [
+        ('left guy in red', 'guy'),
+        ('the second woman from the left', 'woman'),
+        ('man far right', 'man'),
+        ('bottom left', 'bottom'),
+        ('The red circle next to the blue square', 'circle'),
+        ('person wearing a hat', 'person'),
+        ("that man's t-shirt which is blue", 't-shirt'),
+        ('woman man on right', 'man'),
+        ('in the middle', 'in'),
+        ('the', 'the'),
+        ('?!', '?!'),
+    ],
+)
+def test_rule(text, root):
+    found = RuleRootTokenFinder().find(text)
+    assert found.word == root
+    assert text[found.start :].startswith(root)
+
+
+def parse(text, labels):
+    """What spaCy would return: words with their labels and places."""
+    places = [text.index(word) for word in text.split()]
+    return [
+        SimpleNamespace(text=word, dep_=label, idx=start)
+        for word, label, start in zip(text.split(), labels, places, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('text', 'labels', 'root'),
+    [
+        ('left guy in red', ['amod', 'ROOT', 'prep', 'pobj'], Root('guy', 5)),
+        ('the dog is running', ['det', 'nsubj', 'aux', 'ROOT'], Root('dog', 4)),
+        ('he has the bike', ['nsubj', 'ROOT', 'det', 'dobj'], Root('he', 0)),
+        ('is seen there', ['auxpass', 'ROOT', 'advmod'], Root('seen', 3)),
+        ('red blue', ['amod', 'amod'], None),
+    ],
+)
+def test_first_root_or_subject_of_a_parse(text, labels, root):
+    assert first_labelled(parse(text, labels), ('ROOT', 'subj')) == root
+
+
+def test_precomputed(tmp_path):
+    path = tmp_path / 'roots.json'
+    path.write_text(json.dumps({'the red dog': 'dog', 'a cat': 'dog'}))
+    finder = PrecomputedRootTokenFinder(path=str(path))
+    assert finder.find('the red dog') == Root('dog', 8)
+    with pytest.raises(ValueError, match="no root word for 'a bird'"):
+        finder.find('a bird')
+    with pytest.raises(ValueError, match="'dog' .* is not in 'a cat'"):
+        finder.find('a cat')
+
+
+def test_auto_falls_back_with_a_warning(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'spacy', None)
+    with pytest.warns(UserWarning, match='pip install spacy'):
+        assert isinstance(auto_root_token_finder(), RuleRootTokenFinder)
