@@ -62,6 +62,7 @@ def test_joint_training_runs_its_four_pipelines(tmp_path):
         (root / 'metas/train.txt').write_text(''.join(f'{folder}{i}\n' for i in range(3)))
         part.dataset.data_root = str(root)
     loader.update(num_workers=0, persistent_workers=False, batch_size=16)
+    loader.sampler.weights = [1, 1, 1, 1]
     init_default_scope('mmseg')
     batch = next(iter(Runner.build_dataloader(loader, seed=1)))
     sets = {Path(s.img_path).relative_to(tmp_path).parts[0] for s in batch['data_samples']}
