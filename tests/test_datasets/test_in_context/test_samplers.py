@@ -3,7 +3,7 @@ from itertools import islice
 from unittest.mock import patch
 
 import pytest
-from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.dataset import BaseDataset
 
 from mmdiffseg.datasets import (
     InContextDataset,
@@ -29,7 +29,8 @@ class Numbers(BaseDataset):
 
 @pytest.fixture
 def dataset():
-    return SeededDataset(dataset=ConcatDataset([Numbers(3), Numbers(12)]))
+    parts = [Numbers(3), Numbers(12)]
+    return SeededDataset(dataset=dict(type='ConcatDataset', datasets=parts))
 
 
 def draws(dataset, count=4000, **options):
