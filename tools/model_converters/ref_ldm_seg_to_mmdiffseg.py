@@ -74,8 +74,8 @@ def convert_file(
     Raises:
         ValueError: The weights are not those of the model.
     """
-    path = Path(src, STATES) if Path(src).is_dir() else local_file(src)
-    weights = unet_weights(read_file(local_file(path), trust=trust), src)
+    path = local_file(Path(src, STATES) if Path(src).is_dir() else src)
+    weights = unet_weights(read_file(path, trust=trust), src)
     load_exactly(
         released_unet(weights), {name: v.to('meta') for name, v in weights.items()}, source=src
     )
