@@ -47,7 +47,17 @@ def token_position(
 
     Returns:
         A position in 1 .. number of tokens.
+
+    Raises:
+        ValueError: The tokenizer does not know the root word.
     """
     start = text.find(root.word) if match == 'substring' else root.start
     prefix = text[: start + len(root.word)]
-    return min(len(token_ids(tokenizer, prefix)), len(token_ids(tokenizer, text)))
+    ids = token_ids(tokenizer, text)
+    position = min(len(token_ids(tokenizer, prefix)), len(ids))
+    if ids[position - 1] == tokenizer.unk_token_id:
+        raise ValueError(
+            f'the tokenizer does not know {root.word!r}, which {text!r} is about: use a word it '
+            f'was trained with'
+        )
+    return position

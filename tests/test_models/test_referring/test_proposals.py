@@ -33,7 +33,7 @@ def test_recorded_filter(case):
     recorded = np.load(DATA / 'ref_diff_filter.npz')
     topk, pixels, ratio = recorded[f'settings_{case}'].tolist()
     keep = AreaProposalFilter(topk=int(topk), min_pixels=pixels, min_ratio=ratio)
-    masks = unpack(recorded[f'masks_{case}'], recorded['shape'])
+    masks = unpack(recorded[f'masks_{case}'], recorded[f'shape_{case}'])
     np.testing.assert_array_equal(keep(masks), recorded[f'keep_{case}'])
 
 

@@ -37,3 +37,8 @@ def test_bad_sentences(tokenizer, text, fault):
 def test_one_known_word_is_enough(tokenizer):
     check_sentence(tokenizer, 'red ' * 10)
     check_sentence(tokenizer, 'red zebra')
+
+
+def test_unknown_root(tokenizer):
+    with pytest.raises(ValueError, match="does not know 'zebra', which 'red zebra' is about"):
+        token_position(tokenizer, 'red zebra', Root('zebra', 4))
