@@ -49,7 +49,8 @@ class MaskSetEncoder(nn.Module):
     def to_soft_masks(self, signals: Tensor) -> Tensor:
         """Clamp signals (..., h, w) to the range and map it to [0, 1]; float32."""
         clamped = signals.clamp(-self.scale, self.scale)
-        return ((clamped / self.scale + 1) / 2).float()
+        # in place: 100 masks of the size of the image are a hundred megabytes
+        return clamped.div_(self.scale).add_(1).div_(2).float()
 
     def decode(self, x0: Tensor) -> Tensor:
         """Masks (..., h, w), boolean, of signals of that shape."""
