@@ -42,14 +42,13 @@ def test_lora_is_a_low_rank_update_of_all_four_maps(unet):
     torch.testing.assert_close(run(unet, z), run(plain, z), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('r', [1, 4, 32])
-def test_parameters_of_lora_at_the_real_width(r):
+def test_parameters_of_lora_at_the_real_width():
     pytest.importorskip('peft')
     with torch.device('meta'):
         unet = diffusers.UNet2DConditionModel(cross_attention_dim=768)
-        add_lora(unet, r=r)
+        add_lora(unet, r=4)
     trained = [p.numel() for p in unet.parameters() if p.requires_grad]
-    assert len(trained) == 256 and sum(trained) == 199_296 * r
+    assert len(trained) == 256 and sum(trained) == 797_184
 
 
 def test_rank_zero_is_refused(unet):
