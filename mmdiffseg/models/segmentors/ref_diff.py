@@ -52,6 +52,8 @@ class Referral:
         return self.proposals[self.index]
 
 
+NO_BIAS = dict(type='mmdiffseg.PositionalBias', directions=())
+
 #: gives a result by its name, and by how to compute it
 Remember = Callable[[Hashable, Callable], Any]
 
@@ -97,7 +99,7 @@ class RefDiff(BaseModel):
         generator: dict | None = None,
         discriminator: dict | None = None,
         root_finder: dict = dict(type='mmdiffseg.auto_root_token_finder'),
-        positional_bias: dict = dict(type='mmdiffseg.PositionalBias'),
+        positional_bias: dict | None = dict(type='mmdiffseg.PositionalBias'),
         proposal_filter: dict | None = None,
         fusion: dict = dict(type='mmdiffseg.RefScoreFusion'),
         bgr_bug: bool = False,
@@ -122,7 +124,7 @@ class RefDiff(BaseModel):
         self.generator = _build(MODELS, generator)
         self.discriminator = _build(MODELS, discriminator)
         self.root_finder = TASK_UTILS.build(root_finder)
-        self.positional_bias = TASK_UTILS.build(positional_bias)
+        self.positional_bias = TASK_UTILS.build(positional_bias or NO_BIAS)
         self.proposal_filter = _build(TASK_UTILS, proposal_filter)
         self.bgr_bug = bgr_bug
         self.first_sentence_only = first_sentence_only

@@ -8,6 +8,7 @@ import torch
 from mmseg.structures import SegDataSample
 from pycocotools import mask as coco_mask
 
+from mmdiffseg.models.referring.positional_bias import TARGETS, PositionalBias
 from mmdiffseg.registry import MODELS
 
 TEXTS = ['red circle on the left', 'a skateboarder', 'blue square']
@@ -160,18 +161,19 @@ def test_order_of_images_and_sentences_does_not_matter(build, image):
 
 
 def test_positional_bias_targets(build, image):
-    def scores(text, **bias):
-        model = build(positional_bias=dict(type='mmdiffseg.PositionalBias', **bias))
+    model = build(positional_bias=None)
+
+    def ask_with(text, on):
+        model.positional_bias = PositionalBias(on=on)
         return model.segment(image, [text], name='a.png')[0]
 
-    plain = scores(TEXTS[0], directions=())
-    for target in ('hard', 'soft', 'heat'):
-        biased = scores(TEXTS[0], on=(target,))
-        view = 'gen' if target == 'heat' else target
-        for name in ('hard', 'soft', 'gen'):
-            same = torch.allclose(biased.scores[name], plain.scores[name], atol=1e-6)
-            assert same == (name != view)
-        assert torch.equal(scores(TEXTS[1], on=(target,)).total, scores(TEXTS[1]).total)
+    (plain,) = model.segment(image, TEXTS[:1], name='a.png')
+    for target, changed in (('hard', 'hard'), ('soft', 'soft'), ('heat', 'gen')):
+        biased = ask_with(TEXTS[0], (target,))
+        for view in ('hard', 'soft', 'gen'):
+            same = torch.allclose(biased.scores[view], plain.scores[view], atol=1e-6)
+            assert same == (view != changed)
+    assert torch.equal(ask_with(TEXTS[1], TARGETS).total, ask_with(TEXTS[1], ()).total)
 
 
 def test_filter(build, image):
