@@ -92,13 +92,16 @@ def ddim_step(
         The map at the next time, shape of ``z_t``.
     """
     sigma = now.sigma.clamp(min=1e-8)
-    eps = (z_t - now.alpha * x0) / sigma
     if eta == 0:
-        return then.alpha * x0 + then.sigma * eps
+        return then.alpha * x0 + then.sigma * ((z_t - now.alpha * x0) / sigma)
     # sigma_eta^2 = eta^2 (sigma_s^2 / sigma_t^2) (1 - alpha_t^2 / alpha_s^2)
     fresh = eta * then.sigma / sigma * (1 - (now.alpha / then.alpha) ** 2).clamp(min=0).sqrt()
-    kept = (then.sigma**2 - fresh**2).clamp(min=0).sqrt()
-    return then.alpha * x0 + kept * eps + fresh * noise
+    kept = (then.sigma**2 - fresh**2).clamp(min=0).sqrt() / sigma
+    # then.alpha x0 + kept (z_t - now.alpha x0) + fresh noise, in three passes over maps that may be
+    # a hundred masks of the size of the image
+    z = kept * z_t
+    z.add_(x0, alpha=(then.alpha - kept * now.alpha).item())
+    return z.add_(noise, alpha=fresh.item())
 
 
 def ddpm_step(
