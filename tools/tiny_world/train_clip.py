@@ -3,8 +3,9 @@
     python tools/tiny_world/train_clip.py --out work_dirs/tiny_world
 
 Half of the shapes are shown as Ref-Diff's hard view, cut out on black, half as its soft view, the
-whole picture of which the class token sees one shape. A name may fit several shapes of a batch: all
-of these count as positives.
+whole picture of which the class token sees one shape. The mean of a shape's patches is compared
+with its name as well: Ref LDM-Seg takes patches for prompts, which else know colours, not shapes. A
+name may fit several shapes of a batch: all of these count as positives.
 """
 
 import numpy as np
@@ -92,6 +93,20 @@ def soft_features(clip: torch.nn.Module, images: torch.Tensor, masks: torch.Tens
     return clip.get_image_features(x, attention_mask=bias).pooler_output
 
 
+def patch_features(
+    clip: torch.nn.Module, images: torch.Tensor, masks: torch.Tensor
+) -> torch.Tensor:
+    """Features of the patches that shapes touch, in the mean, within their pictures.
+
+    Arguments and result as of `hard_features`.
+    """
+    cells = F.adaptive_max_pool2d(masks[:, None].float(), GRID).flatten(1)  # (B, 64)
+    x = (images / 255 - MEAN) / STD
+    patches = clip.vision_model(x).last_hidden_state[:, 1:]  # (B, 64, hidden)
+    mean = (patches * cells[..., None]).sum(1) / cells.sum(1, keepdim=True)
+    return clip.visual_projection(clip.vision_model.post_layernorm(mean))
+
+
 def text_features(clip: torch.nn.Module, tokenizer, sentences: list[str]) -> torch.Tensor:
     """Features of sentences, (B, projection), not normalised."""
     tokens = tokenizer(sentences, padding='max_length', return_tensors='pt')
@@ -142,14 +157,16 @@ def main() -> None:
         text = text_features(clip, tokenizer, sentences)  # (B, 64)
         hard = hard_features(clip, images[:half], masks[:half])  # (B / 2, 64)
         soft = soft_features(clip, images[half:], masks[half:])  # (B / 2, 64)
-        loss = contrast(torch.cat([hard, soft]), text, fits, clip.logit_scale)
+        whole = contrast(torch.cat([hard, soft]), text, fits, clip.logit_scale)
+        patches = patch_features(clip, images, masks)  # (B, 64)
+        loss = whole + contrast(patches, text, fits, clip.logit_scale)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         clip.logit_scale.data.clamp_(max=np.log(100))  # as CLIP does
-        clock.tick(step, loss=loss)
+        clock.tick(step, whole=whole, patches=loss - whole)
     clip.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     save_processor(folder)

@@ -1,0 +1,110 @@
+"""Cost of Ref LDM-Seg-n: three branches at once and prompts encoded once, against one by one.
+
+    python tools/analysis_tools/in_context_cost.py configs/ref_ldm_seg/ldis-n_pascal.py \
+        --steps 4 --threads 1 --cfg-options model.stable_diffusion=FOLDER
+
+The other way calls the U-Net three times a step (query and prompt, query alone, neither) and
+encodes the prompt, and the grey picture of the branches without one, again each time. Both start
+from the same noise on the same weights, take turns in one process, and must end in equal latents.
+`model.weights=False model.prompt_encoder.weights=False` measures random weights, for which the
+folders need hold configurations only.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor
+
+from mmdiffseg.engine.measure import environment, time_interleaved
+from mmdiffseg.models.in_context.draws import Draws
+from mmdiffseg.models.in_context.multi_step import MultiStep
+from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
+from mmdiffseg.models.segmentors import RefLDMSeg
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('--steps', type=int, default=20)
+    parser.add_argument('--batch-size', type=int, default=1, help='queries of one concept')
+    parser.add_argument('--runs', type=int, default=3, help='timed calls of each')
+    parser.add_argument('--warmup', type=int, default=1, help='calls of each before that')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_args()
+
+
+class OneByOne:
+    """Stands in for ``RefLDMSeg.denoise``: a call for each branch, prompts encoded every time."""
+
+    def __init__(self, model: RefLDMSeg, image: Tensor, mask: Tensor) -> None:
+        self.denoise = model.denoise
+        self.encoder = model.prompt_encoder
+        self.image, self.mask = image, mask
+
+    def __call__(self, z: Tensor, t: Tensor, prompts: EncodedPrompts) -> Tensor:
+        """See ``RefLDMSeg.denoise``; z and the mask hold the three branches."""
+        outputs = []
+        for branch, (part, mask) in enumerate(zip(z.chunk(3), prompts.mask.chunk(3), strict=True)):
+            tokens = self.encoder(self.image, self.mask).expand(len(part)).tokens
+            if branch > 0:
+                self.encoder._null = None  # what it keeps of the grey picture
+                tokens = self.encoder.null_tokens(tokens)
+            outputs.append(self.denoise(part, t, EncodedPrompts(tokens, mask)))
+        return torch.cat(outputs)
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).to(device).eval()
+    if not isinstance(model.meta_arch, MultiStep):
+        raise TypeError(f'branches are those of MultiStep, got {cfg.model.meta_arch.type}')
+    if min(model.meta_arch.guidance.values()) < 1:
+        raise ValueError(f'without guidance there is one branch: {model.meta_arch.guidance}')
+    model.meta_arch.steps = args.steps
+    size = cfg.model.data_preprocessor.size
+    image = torch.rand(1, 1, 3, size, size, device=device) * 2 - 1
+    mask = (torch.rand(1, 1, size, size, device=device) > 0.5).float()
+    query = torch.rand(args.batch_size, 3, size, size, device=device) * 2 - 1
+    start = torch.randn(model.latent_shape(query), device=device)
+    encoded = model.encode_prompts(image, mask).expand(args.batch_size)
+    latents = {}
+
+    def call(name: str, denoise: Callable) -> None:
+        model.denoise = denoise
+        generators = [torch.Generator(device).manual_seed(i) for i in range(args.batch_size)]
+        draws = Draws(dict(start=start), generator=generators, device=device)
+        latents[name] = model.meta_arch.sample(model, query, encoded, draws=draws)
+        del model.denoise  # the class's own method shows again
+
+    ways = {'one by one': OneByOne(model, image, mask), 'at once': model.denoise}
+    calls = {name: partial(call, name, denoise) for name, denoise in ways.items()}
+    with torch.no_grad():
+        print(', '.join(f'{key} {value}' for key, value in environment(device).items()))
+        print(f'{args.batch_size} queries of {size} pixels, {args.steps} steps of three branches')
+        seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
+    for name, value in seconds.items():
+        print(f'{name}: {value:.2f} s')
+    print(f'ratio: {seconds["one by one"] / seconds["at once"]:.2f}')
+    first, second = latents.values()
+    print(f'largest difference: {(first - second).abs().max():.1e} of {first.abs().max():.1e}')
+
+
+if __name__ == '__main__':
+    main()
