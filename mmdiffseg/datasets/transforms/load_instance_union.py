@@ -32,13 +32,14 @@ class LoadInstanceUnion(BaseTransform):
                 if ids is None
                 else instance['id'] in ids
             ):
-                mask |= coco_mask.decode(_rle(instance['segmentation'], height, width))
+                mask |= coco_mask.decode(compress(instance['segmentation'], height, width))
         results['gt_seg_map'] = mask
         results['seg_fields'].append('gt_seg_map')
         return results
 
 
-def _rle(segmentation: list | dict, height: int, width: int) -> dict:
+def compress(segmentation: list | dict, height: int, width: int) -> dict:
+    """Compressed run lengths of polygons, or of run lengths of either kind."""
     if isinstance(segmentation, list):  # polygons
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
     if isinstance(segmentation['counts'], list):

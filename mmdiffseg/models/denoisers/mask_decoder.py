@@ -21,12 +21,16 @@ class ImageContext(NamedTuple):
 
     Attributes:
         pixel_features: (B, C, H / 4, W / 4).
+        level_features: The same at the size of each level (B, C, h, w), from low resolution to
+            high. A layer's masks are resized for the attention of the next; since they are linear
+            in these features, they can as well be made at that size.
         tokens: Keys and values of each level (B, h * w, C), from low resolution to high.
         positions: Their sine encodings (1, h * w, C).
         shapes: Height and width of each level.
     """
 
     pixel_features: Tensor
+    level_features: list[Tensor]
     tokens: list[Tensor]
     positions: list[Tensor]
     shapes: list[torch.Size]
@@ -193,7 +197,10 @@ class NoisyMaskDecoder(Mask2FormerHead):
             no_padding = map_.new_zeros((1, *map_.shape[2:]), dtype=torch.bool)
             encoding = self.decoder_positional_encoding(no_padding)  # (1, C, h, w)
             positions.append(encoding.flatten(2).transpose(1, 2))
-        return ImageContext(pixel_features, tokens, positions, [map_.shape[2:] for map_ in maps])
+        shapes = [map_.shape[2:] for map_ in maps]
+        # constants to the masks of the attention, which no gradient passes
+        level_features = [_resize(pixel_features.detach(), shape) for shape in shapes]
+        return ImageContext(pixel_features, level_features, tokens, positions, shapes)
 
     def read(self, soft_masks: Iterable[Tensor], context: ImageContext) -> MaskReading:
         """Resize noisy masks to what the decoder sees of them.
@@ -216,20 +223,21 @@ class NoisyMaskDecoder(Mask2FormerHead):
             t: Their times (B,), or (1,) for all.
             context: From :meth:`prepare`.
         """
-        # the others serve the attention masks only
-        (output,) = deque(self._run_layers(reading, t, context), maxlen=1)
-        return self._predict(*output)
+        (queries,) = deque(self._run_layers(reading, t, context), maxlen=1)
+        return self._predict(queries, context)
 
     def decode_every_layer(
         self, reading: MaskReading, t: Tensor, context: ImageContext
     ) -> list[MaskPrediction]:
         """Every layer's prediction, the last one's at the end; see :meth:`decode`."""
-        return [self._predict(*output) for output in self._run_layers(reading, t, context)]
+        return [
+            self._predict(queries, context) for queries in self._run_layers(reading, t, context)
+        ]
 
     def _run_layers(
         self, reading: MaskReading, t: Tensor, context: ImageContext
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each layer's normalised queries (B, Q, C) and its mask logits."""
+    ) -> Iterator[Tensor]:
+        """Yield each layer's normalised queries (B, Q, C)."""
         scale_shift = self.block_time_mlp(self.time_mlp(t)).float()
         scale, shift = scale_shift[:, None].chunk(2, dim=-1)  # (B or 1, 1, C) each
         queries = pool_queries(reading.weights, context.pixel_features)
@@ -247,18 +255,23 @@ class NoisyMaskDecoder(Mask2FormerHead):
             if i == 0 or self.time_modulation == 'all':
                 queries = queries * (1 + scale) + shift
             normed = self.transformer_decoder.post_norm(queries)
-            masks = torch.einsum('bqc,bchw->bqhw', self.mask_embed(normed), context.pixel_features)
-            yield normed, masks
+            yield normed
             if i + 1 < len(self.transformer_decoder.layers):
-                shape = context.shapes[(i + 1) % self.num_transformer_feat_level]
-                blocked = block_off(_resize(masks.detach(), shape).sigmoid())
+                features = context.level_features[(i + 1) % self.num_transformer_feat_level]
+                with torch.no_grad():
+                    blocked = block_off(self._masks(normed, features).sigmoid())
 
     def _attention_mask(self, blocked: Tensor) -> Tensor:
         """The same for all heads (B * heads, Q, N); what sees nothing at all may see everything."""
         blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
         return blocked.repeat_interleave(self.num_heads, dim=0)
 
-    def _predict(self, normed: Tensor, masks: Tensor) -> MaskPrediction:
+    def _masks(self, normed: Tensor, features: Tensor) -> Tensor:
+        """Mask logits (B, Q, h, w) of queries (B, Q, C) on features (B, C, h, w)."""
+        return torch.einsum('bqc,bchw->bqhw', self.mask_embed(normed), features)
+
+    def _predict(self, normed: Tensor, context: ImageContext) -> MaskPrediction:
+        masks = self._masks(normed, context.pixel_features)
         return MaskPrediction(self.cls_embed(normed).float(), masks.float())
 
 
