@@ -61,7 +61,7 @@ def test_joint_training_runs_its_four_pipelines(tmp_path):
         (root / 'metas/train.json').write_text(lists[name])
         (root / 'metas/train.txt').write_text(''.join(f'{folder}{i}\n' for i in range(3)))
         part.dataset.data_root = str(root)
-    loader.update(num_workers=0, persistent_workers=False, batch_size=16)
+    loader.update(num_workers=0, persistent_workers=False, batch_size=32)
     loader.sampler.weights = [1, 1, 1, 1]
     init_default_scope('mmseg')
     batch = next(iter(Runner.build_dataloader(loader, seed=1)))
@@ -70,4 +70,4 @@ def test_joint_training_runs_its_four_pipelines(tmp_path):
     for image, sample in zip(batch['inputs']['query'], batch['data_samples'], strict=True):
         assert max(image.shape[1:]) <= 256 and image.shape[1:] == sample.gt_sem_seg.shape
     (prompts,) = batch['inputs']['prompts']
-    assert len(prompts) == 16
+    assert len(prompts) == 32

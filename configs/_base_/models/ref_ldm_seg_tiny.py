@@ -10,6 +10,7 @@ model = dict(
         checkpoint='demo/tiny_world/clip',
         # small shapes fall between the first pixels of the patches
         token_mask='any',
+        input_norm='clip',  # as this tower was trained
     ),
     adapter='shared',
 )
