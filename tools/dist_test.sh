@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Test with several processes: bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [...]
+# (CHECKPOINT is "" for a model that is not trained.)
 # One GPU per process, or the CPU where there is none. Several machines: set NNODES, NODE_RANK,
 # MASTER_ADDR and PORT on each.
 set -e

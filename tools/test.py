@@ -63,7 +63,7 @@ def main() -> None:
         sys.exit(f'{args.config} is trained: give the checkpoint to test as the second argument')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
-    cfg.load_from = args.checkpoint
+    cfg.load_from = args.checkpoint or None
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     launch.check_data_roots(cfg, 'test')
@@ -72,13 +72,14 @@ def main() -> None:
             launch.set_head_option(cfg, name, getattr(args, name))
     if args.show or args.show_dir:
         launch.show_diffusion(cfg)
-        cfg.setdefault('default_hooks', {})['visualization'] = dict(
+        pictures = dict(
             type='mmdiffseg.DiffusionVisualizationHook',
             show=args.show,
             wait_time=args.wait_time,
             out_dir=args.show_dir,
             film=args.film,
         )
+        cfg.default_hooks = {**cfg.get('default_hooks', {}), 'visualization': pictures}
     if args.out:
         launch.set_output_dir(cfg, args.out)
     if args.tta:

@@ -49,8 +49,8 @@ def test_demo_writes_pages(picture, tmp_path, monkeypatch, capsys):
     runpy.run_path(str(ROOT / 'demo/referring_demo.py'), run_name='__main__')
     assert Image.open(tmp_path / 'out/picture_0.png').width > 1000
     assert "about 'circle', proposal" in capsys.readouterr().out
-    monkeypatch.setattr(sys, 'argv', ['referring_demo.py', str(picture), 'a zebra', *options[2:]])
-    with pytest.raises(SystemExit, match="does not know 'zebra'"):
+    monkeypatch.setattr(sys, 'argv', ['referring_demo.py', str(picture), 'zebra', *options[2:]])
+    with pytest.raises(SystemExit, match="knows no word of 'zebra'"):
         runpy.run_path(str(ROOT / 'demo/referring_demo.py'), run_name='__main__')
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mmdiffseg.engine.hooks.depth_pages import depth_pages
 from mmdiffseg.engine.hooks.map_pages import map_pages
+from mmdiffseg.engine.hooks.referral_pages import referral_pages
 from mmdiffseg.engine.hooks.segment_pages import segment_pages
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
@@ -128,6 +129,9 @@ class DiffusionVisualizationHook(Hook):
                 yield name, map_pages(sample, meta)
                 continue
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
+            if 'text' in sample or 'texts' in sample:
+                yield name, referral_pages(image, sample, meta)
+                continue
             if 'pred_instances' in sample or 'pred_panoptic_seg' in sample:
                 yield name, segment_pages(image, sample, meta)
                 continue

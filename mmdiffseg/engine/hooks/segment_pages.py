@@ -39,8 +39,8 @@ def segment_pages(
         segments['ground truth'] = paint(ids, sample.gt_instances)
     if 'pred_panoptic_seg' in sample:
         ids = sample.pred_panoptic_seg.sem_seg[0]
-        # Void is 0 where CocoPanopticMetric, which comes first, has written its own into the sample,
-        # as it does on a CPU. No segment is: things are numbered from 1 and have the first classes.
+        # Void is 0 where CocoPanopticMetric, which comes first, has put its own into the sample, as
+        # it does on a CPU. No segment is: things are numbered from 1 and have the first classes.
         segments['panoptic'] = np.where(ids == 0, VOID, ids)
     if 'pred_instances' in sample:
         found = sample.pred_instances

@@ -1,5 +1,6 @@
 """Referring expressions as tokens of a text encoder."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 from mmdiffseg.models.referring.root_finder import Root
@@ -38,6 +39,8 @@ def token_position(
 ) -> int:
     """Place of the last token of the root word in the encoded text, whose start token is at 0.
 
+    Warns where the tokenizer does not know that word, so that attention to it means nothing.
+
     Args:
         tokenizer: One that puts one token before a text.
         text: The sentence.
@@ -47,17 +50,15 @@ def token_position(
 
     Returns:
         A position in 1 .. number of tokens.
-
-    Raises:
-        ValueError: The tokenizer does not know the root word.
     """
     start = text.find(root.word) if match == 'substring' else root.start
     prefix = text[: start + len(root.word)]
     ids = token_ids(tokenizer, text)
     position = min(len(token_ids(tokenizer, prefix)), len(ids))
     if ids[position - 1] == tokenizer.unk_token_id:
-        raise ValueError(
+        warnings.warn(
             f'the tokenizer does not know {root.word!r}, which {text!r} is about: use a word it '
-            f'was trained with'
+            f'was trained with, or the attention to it means nothing',
+            stacklevel=2,
         )
     return position
