@@ -135,7 +135,13 @@ def test_options_set_sizes_and_numbers_of_shapes(make_shapes, tmp_path):
     assert [len(a['segments_info']) for a in listed] == [3, 3, 3]
     written = json.loads((root / 'shapes.json').read_text())
     assert written == dict(
-        seed=5, train=3, val=1, size=[96, 48], shapes=[2, 2], camouflage=0.1, distractors=0.0
+        seed=5,
+        train=3,
+        val=1,
+        size=[96, 48],
+        shapes=[2, 2],
+        camouflage=0.1,
+        distractors=[0.0, 0.0],
     )
 
 
@@ -169,7 +175,8 @@ def test_overwrites_only_when_asked_and_only_its_own(make_shapes, tmp_path):
         (('--shapes', 5, 2), '--shapes 5 2: need 1 <= MIN <= MAX <= 80'),
         (('--seed', -1), '--seed -1: must not be negative'),
         (('--camouflage', 1.5), '--camouflage 1.5: a share is between 0 and 1'),
-        (('--distractors', 0.5), '--distractors needs two shapes a picture: --shapes 1 ...'),
+        (('--distractors', 0, 2), '--distractors 0.0 2.0: a share is between 0 and 1'),
+        (('--distractors', 0, 0.5), '--distractors needs two shapes a picture: --shapes 1 ...'),
     ],
 )
 def test_bad_options_are_refused(make_shapes, tmp_path, options, sentence):

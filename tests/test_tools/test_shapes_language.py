@@ -13,7 +13,7 @@ from shapes_world import COLORS, OUTLINES
 @pytest.fixture(scope='module')
 def root(make_shapes, tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'shapes'
-    options = ('--size', 64, 64, '--shapes', 2, 4, '--camouflage', 0, '--distractors', 1)
+    options = ('--size', 64, 64, '--shapes', 2, 4, '--camouflage', 0, '--distractors', 1, 1)
     done = make_shapes(root, '--train', 20, '--val', 80, *options)
     assert done.returncode == 0, done.stderr
     return root

@@ -66,8 +66,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--distractors',
         type=float,
-        default=0.0,
-        help='share of pictures made sure to have two shapes of one colour but not one kind (0)',
+        nargs=2,
+        default=(0.0, 0.0),
+        metavar=('TRAIN', 'VAL'),
+        help='share of pictures made sure to have two shapes of one colour but not one kind (0 0)',
     )
     parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier --out')
@@ -78,10 +80,10 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--size {args.size[0]} {args.size[1]}: shapes need at least 32 pixels')
     if not 1 <= args.shapes[0] <= args.shapes[1] <= 80:
         parser.error(f'--shapes {args.shapes[0]} {args.shapes[1]}: need 1 <= MIN <= MAX <= 80')
-    for name in ('camouflage', 'distractors'):
-        if not 0 <= getattr(args, name) <= 1:
-            parser.error(f'--{name} {getattr(args, name)}: a share is between 0 and 1')
-    if args.distractors and args.shapes[0] < 2:
+    for name, shares in (('camouflage', [args.camouflage]), ('distractors', args.distractors)):
+        if not all(0 <= share <= 1 for share in shares):
+            parser.error(f'--{name} {" ".join(map(str, shares))}: a share is between 0 and 1')
+    if any(args.distractors) and args.shapes[0] < 2:
         parser.error(f'--distractors needs two shapes a picture: --shapes {args.shapes[0]} ...')
     if args.seed < 0:
         parser.error(f'--seed {args.seed}: must not be negative')
@@ -102,7 +104,7 @@ def generate(args: argparse.Namespace, split: str, index: int) -> tuple[Scene, P
         width,
         *args.shapes,
         camouflage=args.camouflage,
-        distractors=args.distractors,
+        distractors=args.distractors[SPLITS.index(split)],
     )
     return scene, paint(scene, rng)
 

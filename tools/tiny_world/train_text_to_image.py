@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from captions import Caption, build_tokenizer, draw_caption
 from scenes import TRAIN, Pool, paint_pool
-from training import Clock, cosine_lr, make_folders, name_tokenizers, parse_args
+from training import Clock, cosine_lr, forget_sources, make_folders, name_tokenizers, parse_args
 
 BATCH = 16
 EMPTY = 0.1  # share of captions left out, for guidance
@@ -155,7 +155,7 @@ def main() -> None:
     """Train and save a Stable Diffusion folder."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-    args = parse_args(__doc__, iters=1100, scenes=2000, init=True)
+    args = parse_args(__doc__, iters=2000, scenes=2000, init=True)
     if args.init:
         unet, text_encoder = load_models(args.init)
     make_folders(args.out, ('unet', 'text_encoder', 'tokenizer', 'scheduler'), args.overwrite)
@@ -216,6 +216,7 @@ def main() -> None:
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(args.out)
     name_tokenizers(args.out)
+    forget_sources(args.out)
 
 
 if __name__ == '__main__':

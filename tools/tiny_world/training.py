@@ -1,6 +1,7 @@
 """What the trainings of the tiny world share: options, the clock, the learning rate, saving."""
 
 import argparse
+import json
 import math
 import shutil
 import sys
@@ -87,3 +88,11 @@ def name_tokenizers(root: Path) -> None:
     for path in (*root.glob('model_index.json'), *root.glob('*/tokenizer_config.json')):
         content = path.read_text()
         path.write_text(content.replace('TokenizersBackend', 'PreTrainedTokenizerFast'))
+
+
+def forget_sources(root: Path) -> None:
+    """Remove from the configs where their weights were loaded from: a path of this machine."""
+    for path in root.glob('*/config.json'):
+        config = json.loads(path.read_text())
+        if config.pop('_name_or_path', None) is not None:
+            path.write_text(json.dumps(config, indent=2) + '\n')
