@@ -83,8 +83,8 @@ def main() -> None:
     if args.out:
         launch.set_output_dir(cfg, args.out)
     if args.tta:
-        if 'tta_model' not in cfg:
-            raise ValueError(f'{args.config} has no tta_model and tta_pipeline: leave --tta out')
+        if 'tta_pipeline' not in cfg:
+            raise ValueError(f'{args.config} has no tta_pipeline: leave --tta out')
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)
     if args.checkpoint:

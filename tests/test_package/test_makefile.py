@@ -66,7 +66,7 @@ def test_a_torch_that_is_there_is_kept_with_uv_and_without(tmp_path, uv, install
     assert (folder / 'constraints.txt').read_text() == 'torch==2.13.0+cpu\n'
     last = (folder / 'log').read_text().splitlines()[-1]
     assert last.startswith(installer)
-    assert last.endswith(f'-c {folder}/constraints.txt -e .[onedl,tests]')
+    assert last.endswith(f'-c {folder}/constraints.txt -e .[onedl,latent,tests]')
 
 
 @pytest.mark.parametrize('line', ['onedl', 'openmmlab'])
@@ -74,7 +74,7 @@ def test_each_line_has_its_extra_and_its_own_mark(tmp_path, line):
     folder = fake_environment(tmp_path, uv=True)
     assert make('install', f'VENV={folder}', f'LINE={line}').returncode == 0
     assert (folder / f'.mmdiffseg-{line}').exists()
-    assert (folder / 'log').read_text().strip().endswith(f'-e .[{line},tests]')
+    assert (folder / 'log').read_text().strip().endswith(f'-e .[{line},latent,tests]')
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,11 @@ class OneByOne:
     def __call__(self, z: Tensor, t: Tensor, prompts: EncodedPrompts) -> Tensor:
         """See ``RefLDMSeg.denoise``; z and the mask hold the three branches."""
         outputs = []
-        for branch, (part, mask) in enumerate(zip(z.chunk(3), prompts.mask.chunk(3), strict=True)):
-            tokens = self.encoder(self.image, self.mask).expand(len(part)).tokens
-            if branch > 0:
+        branches = zip(z.chunk(3), *(part.chunk(3) for part in prompts), strict=True)
+        for branch, (part, tokens, mask) in enumerate(branches):
+            if branch == 0:
+                tokens = self.encoder(self.image, self.mask).expand(len(part)).tokens
+            else:
                 self.encoder._null = None  # what it keeps of the grey picture
                 tokens = self.encoder.null_tokens(tokens)
             outputs.append(self.denoise(part, t, EncodedPrompts(tokens, mask)))
