@@ -11,7 +11,7 @@ val = dict(
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img_path='val2017'),
     ),
-    episode_file='coco_mini_episodes.json',
+    episode_file='../fewshot/coco_mini_episodes.json',
     pipeline=[*load, *fit, *mask],
     prompt_pipeline=[*load, *mask, *fit],
     test_mode=True,
