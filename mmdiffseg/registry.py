@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
@@ -34,6 +35,7 @@ DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmdiffseg.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmdiffseg.datasets.transforms')
 METRICS = _child(MMENGINE_METRICS, 'mmdiffseg.evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'mmdiffseg.engine.hooks')
+MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'mmdiffseg.engine.model_wrappers')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmdiffseg.engine')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmdiffseg.engine.optim_wrappers')
 VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmdiffseg.visualization')
