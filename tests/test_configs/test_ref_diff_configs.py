@@ -55,7 +55,9 @@ def test_every_split_in_every_variant(split, variant):
 @pytest.mark.parametrize('variant', ['', '_paper', '_g', '_gs', '_ds'])
 def test_phrasecut(variant):
     cfg = Config.fromfile(FOLDER / f'ref-diff_phrasecut-val{variant}.py')
-    assert cfg.test_dataloader.dataset.type == 'mmdiffseg.PhraseCutDataset'
+    dataset = cfg.test_dataloader.dataset
+    assert dataset.type == 'mmdiffseg.PhraseCutDataset' and 'split' not in dataset
+    assert dataset.pipeline[1].type == 'mmdiffseg.LoadPolygonUnion'
 
 
 def test_nothing_is_trained():
