@@ -7,7 +7,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmdiffseg.diffusion.samplers import Callback, Prediction, Step
-from mmdiffseg.models.sampling import sample_generations, sample_key
+from mmdiffseg.models.sampling import noise_keys, sample_generations
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
 
 TIME_INPUTS = ('log_snr', 't')
@@ -150,9 +150,7 @@ class DDPBaseHead(BaseDecodeHead):
             callback: Sees every step of every chain.
         """
         feature = self._transform_inputs(inputs)
-        keys = None
-        if noise is None and generator is None:
-            keys = [sample_key(meta) for meta in batch_img_metas]
+        keys = noise_keys(batch_img_metas, noise, generator)
         output = self.sample(
             feature, keys=keys, noise=noise, generator=generator, steps=steps, callback=callback
         )

@@ -17,6 +17,15 @@ def sample_key(meta: dict) -> str:
     return f'{name}/{view}'
 
 
+def noise_keys(
+    metas: Sequence[dict], noise: Tensor | None, generator: torch.Generator | None
+) -> list[str] | None:
+    """Names of the images of a batch, or None where noise or a generator is given instead."""
+    if noise is not None or generator is not None:
+        return None
+    return [sample_key(meta) for meta in metas]
+
+
 def sample_generations(
     sampler: Sampler,
     predict: Predict,

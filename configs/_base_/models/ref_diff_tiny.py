@@ -7,7 +7,7 @@ model = dict(
         image_size=64,
         capture_stride=4,
         prompt_suffix='',
-        # mIoU .32 instead of .23 with the released 9 (30 pictures, 502 sentences)
+        # this world's attention was trained on sentences alone
         attn_guidance=None,
     ),
     discriminator=None,

@@ -19,7 +19,7 @@ from mmdiffseg.models.layers.mask_classification import (
     average,
     class_scores,
 )
-from mmdiffseg.models.sampling import sample_generations, sample_key
+from mmdiffseg.models.sampling import noise_keys, sample_generations
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
 
 NOISE_SIZES = ('img', 'padded')
@@ -276,7 +276,6 @@ class DFormerHead(NoisyMaskDecoder):
             seen.append(step.logits)
             return callback(step) if callback is not None else None
 
-        by_name = noise is None and generator is None
         size = self._noise_size(x, metas) if noise is None else noise.shape[2:]
         (last,) = sample_generations(
             self.diffusion_sampler,
@@ -286,7 +285,7 @@ class DFormerHead(NoisyMaskDecoder):
             generations=1,
             device=x[0].device,
             seed=self.seed,
-            keys=[sample_key(meta) for meta in metas] if by_name else None,
+            keys=noise_keys(metas, noise, generator),
             noise=noise,
             step_noise=step_noise,
             generator=generator,

@@ -11,7 +11,7 @@ from mmdiffseg.diffusion.corruption import corrupt, to_x0
 from mmdiffseg.diffusion.randomness import randn
 from mmdiffseg.diffusion.samplers import Callback, Prediction
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
-from mmdiffseg.models.sampling import sample_generations, sample_key
+from mmdiffseg.models.sampling import noise_keys, sample_generations
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
 
 REDUCTIONS = ('sum', 'mean')
@@ -240,9 +240,7 @@ class SegDiffHead(BaseDecodeHead):
     ) -> Tensor:
         """All generations (N, B, C, h, w) as they leave the chain; see :meth:`predict`."""
         feature = self._transform_inputs(inputs)
-        keys = None
-        if noise is None and generator is None:
-            keys = [sample_key(meta) for meta in batch_img_metas]
+        keys = noise_keys(batch_img_metas, noise, generator)
         return self.sample(
             feature,
             keys=keys,
