@@ -1,5 +1,9 @@
 """What stands between a runner of several processes and its model."""
 
+from __future__ import annotations
+
+import torch
+from mmengine.model import MMFullyShardedDataParallel
 from torch import nn
 
 from mmdiffseg.registry import MODEL_WRAPPERS
@@ -12,3 +16,39 @@ class Unwrapped:
     def __new__(cls, *, module: nn.Module) -> nn.Module:
         """Return the model itself."""
         return module
+
+
+@MODEL_WRAPPERS.register_module()
+class ShardedTrainable(MMFullyShardedDataParallel):
+    """FSDP of what trains; parts of the model that are frozen stay whole on every device.
+
+    FSDP gathers weights for ``forward`` only, which is not how autoencoders are called, and wants
+    all of its weights in checkpoints, from which frozen ones are left out.
+
+    Args:
+        module: The model.
+        device_id: Number of the process's GPU; ``'cpu'`` to try it without one.
+        min_num_params: Blocks of so many parameters are gathered on their own.
+    """
+
+    def __init__(
+        self, *, module: nn.Module, device_id: int | str, min_num_params: int = 10_000_000
+    ) -> None:
+        device = torch.device(device_id)
+        frozen = [part for part in module.children() if _is_frozen(part)]
+        for part in frozen:
+            part.to(device)  # FSDP moves only what it shards
+        super().__init__(
+            module,
+            device_id=device,
+            ignored_modules=frozen,
+            auto_wrap_policy=dict(
+                type='torch.distributed.fsdp.wrap.size_based_auto_wrap_policy',
+                min_num_params=min_num_params,
+            ),
+        )
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(p.requires_grad for p in parameters)

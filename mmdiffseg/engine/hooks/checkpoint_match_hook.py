@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmdiffseg.models.loading import load_exactly
 from mmdiffseg.registry import HOOKS
@@ -33,6 +34,8 @@ class CheckpointMatchHook(Hook):
             ValueError: If they differ and ``strict`` is set.
         """
         model = runner.model
+        if isinstance(model, FullyShardedDataParallel):
+            return  # a process holds slices of the weights; loading them compares
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         weights = checkpoint.get('state_dict', checkpoint)
