@@ -30,7 +30,7 @@ def disc(height, width, value=1):
 def inferencer():
     config = Config.fromfile(ROOT / 'configs/_base_/models/ref_ldm_seg_tiny.py')
     config.model.stable_diffusion = str(ROOT / 'demo/tiny_world')
-    config.model.prompt_encoder.checkpoint = str(ROOT / 'demo/tiny_world/clip')
+    config.model.prompt_encoder.checkpoint = str(ROOT / 'demo/tiny_world/alpha_clip')
     torch.manual_seed(0)
     return InContextInferencer(config, device='cpu')
 

@@ -28,7 +28,7 @@ def shapes(make_shapes, tmp_path_factory):
 def test_in_context_training_resuming_and_testing(shapes, run_tool, tmp_path):
     config = ROOT / 'configs/ref_ldm_seg/refldmseg-f_shapes.py'
     options = (
-        *(f'model.stable_diffusion={WORLD}', f'model.prompt_encoder.checkpoint={WORLD}/clip'),
+        *(f'model.stable_diffusion={WORLD}', f'model.prompt_encoder.checkpoint={WORLD}/alpha_clip'),
         *('train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'train_dataloader.batch_size=2'),
         *('default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=2'),
         *('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False'),

@@ -11,13 +11,17 @@ pytest.importorskip('diffusers')
 pytest.importorskip('transformers')
 REPO = Path(__file__).parents[2]
 sys.path.insert(0, str(REPO / 'tools/tiny_world'))
+import train_alpha_clip  # noqa: E402
 import train_clip  # noqa: E402
 import train_text_to_image  # noqa: E402
 import train_vae  # noqa: E402
 from captions import draw_caption  # noqa: E402
-from evaluate import load_clip, load_diffusion, measure_expressions, vae_quality  # noqa: E402
+from evaluate import load_diffusion, measure_expressions, vae_quality  # noqa: E402
 from scenes import VAL, paint_pool  # noqa: E402
 from shapes_language import WORDS  # noqa: E402
+from train_clip import load_clip  # noqa: E402
+
+from mmdiffseg.models.in_context.prompt_encoder import load_vision_tower  # noqa: E402
 
 FOLDER = REPO / 'demo/tiny_world'
 
@@ -105,7 +109,7 @@ def test_captions_name_what_is_there(scenes):
 
 def test_trainings_write_a_world(monkeypatch, tmp_path, capsys):
     out = tmp_path / 'world'
-    for part in (train_vae, train_text_to_image, train_clip):
+    for part in (train_vae, train_text_to_image, train_clip, train_alpha_clip):
         argv = ['train', '--out', str(out), '--iters', '2', '--scenes', '8']
         monkeypatch.setattr(sys, 'argv', argv)
         part.main()
@@ -114,6 +118,8 @@ def test_trainings_write_a_world(monkeypatch, tmp_path, capsys):
     assert load_diffusion(out).unet.config.cross_attention_dim == 64
     clip, _ = load_clip(out)
     assert clip.config.vision_config.hidden_size == 96
+    tower = load_vision_tower(str(out / 'alpha_clip'))
+    assert tower.config.num_channels == 4
     assert '2/2' in capsys.readouterr().out
 
 

@@ -12,7 +12,7 @@ import torch
 from evaluate import attention_maps, load_diffusion
 from PIL import Image
 from scenes import VAL, paint_pool
-from train_text_to_image import record_scores
+from train_text_to_image import Attentions
 
 PROMPTS = (
     'a red circle',
@@ -66,14 +66,14 @@ def main() -> None:
     rows = [[label((255 * m).astype(np.uint8), p) for m, p in zip(made, PROMPTS, strict=True)]]
 
     scenes = paint_pool(SCENES, VAL)
-    recorders = record_scores(pipeline.unet)
+    attentions = Attentions(pipeline.unet)
     columns = []
     for index in range(SCENES):
         image = scenes.images[index].permute(1, 2, 0).numpy()
         thing = scenes.things[index][0]
         phrases = [f'the {phrase}' for phrase in thing.phrases[1:]]
         with torch.no_grad():
-            maps = attention_maps(pipeline, recorders, scenes.x()[index], phrases).numpy()
+            maps = attention_maps(pipeline, attentions, scenes.x()[index], phrases).numpy()
         tiles = [label(overlay(image, m), p) for m, p in zip(maps, phrases, strict=True)]
         columns.append([label(image, ''), *tiles])
     rows += zip(*columns, strict=True)

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from scenes import SIZE, VAL, Pool, paint_pool
 from shapes_language import KINDS, expressions
-from train_clip import hard_features, soft_features, text_features
-from train_text_to_image import RecordScores, record_scores
+from train_clip import hard_features, load_clip, soft_features, text_features
+from train_text_to_image import Attentions
 from train_vae import MASK_ALPHAS, pseudo_masks
 
 GUIDANCE = 9
@@ -31,14 +31,6 @@ def load_diffusion(folder: Path):
     pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def load_clip(folder: Path):
-    """CLIPModel and tokenizer of the folder `clip` beside it, in float32."""
-    from transformers import AutoTokenizer, CLIPModel
-
-    clip = CLIPModel.from_pretrained(folder / 'clip', dtype=torch.float32).eval()
-    return clip, AutoTokenizer.from_pretrained(folder / 'clip')
 
 
 @torch.no_grad()
@@ -73,13 +65,13 @@ def root_position(sentence: str) -> int:
 
 @torch.no_grad()
 def attention_maps(
-    pipeline, recorders: list[RecordScores], x: torch.Tensor, sentences: list[str], side: int = 16
+    pipeline, attentions: Attentions, x: torch.Tensor, sentences: list[str], side: int = 16
 ) -> torch.Tensor:
     """Where the nouns of sentences about one picture are, as Ref-Diff reads it at one step.
 
     Args:
         pipeline: StableDiffusionPipeline.
-        recorders: What `record_scores` made of its U-Net.
+        attentions: Those of its U-Net.
         x: The picture, (3, 64, 64) in [-1, 1].
         sentences: N of them.
         side: Of the grid of the cross-attentions to read, 16 or 8.
@@ -98,10 +90,9 @@ def attention_maps(
     rows = torch.arange(1, count + 1)
     positions = torch.tensor([root_position(sentence) for sentence in sentences])
     maps = []
-    for recorder in recorders:
-        if recorder.scores.shape[1] == side**2:
-            without = recorder.scores[0, :, positions].T  # (N, side * side)
-            named = recorder.scores[rows, :, positions]
+    for scores in attentions.scores(words):  # (1 + N, 32, side * side)
+        if scores.shape[2] == side**2:
+            without, named = scores[0, positions], scores[rows, positions]  # (N, side * side)
             guided = without + GUIDANCE * (named - without)
             low, high = guided.amin(1, keepdim=True), guided.amax(1, keepdim=True)
             maps.append((guided - low) / (high - low))
@@ -132,7 +123,7 @@ def clip_scores(clip, tokenizer, image: torch.Tensor, masks: torch.Tensor, sente
 def measure_expressions(folder: Path, scenes: Pool) -> dict[str, dict[str, float]]:
     """For each kind, means over its sentences; a kind is {name of a figure: value}."""
     pipeline, (clip, clip_tokenizer) = load_diffusion(folder), load_clip(folder)
-    recorders = record_scores(pipeline.unet)
+    attentions = Attentions(pipeline.unet)
     figures = defaultdict(lambda: defaultdict(list))
     x = scenes.x()
     for index, things in enumerate(scenes.things):
@@ -144,7 +135,7 @@ def measure_expressions(folder: Path, scenes: Pool) -> dict[str, dict[str, float
         scores = {'clip': 0.7 * hard + 0.3 * soft, 'clip hard': hard, 'clip soft': soft}
         columns = dict(chance=torch.full((len(said),), 1 / len(masks)))
         for side in (16, 8):
-            maps = attention_maps(pipeline, recorders, x[index], sentences, side)
+            maps = attention_maps(pipeline, attentions, x[index], sentences, side)
             scores[f'attention {side}'] = contrast_scores(maps, masks)
             columns[f'mIoU {side}'] = iou(maps > 0.5, masks[answers])
         for name, table in scores.items():

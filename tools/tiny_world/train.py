@@ -2,8 +2,8 @@
 
     python tools/tiny_world/train.py --out work_dirs/tiny_world
 
-The VAE comes before the text-to-image model, which works on its latents. CLIP stands alone: on two
-cores, run train_clip.py beside train_vae.py and train_text_to_image.py instead.
+The VAE comes before the text-to-image model, which works on its latents; CLIP before Alpha-CLIP,
+which starts from it. On two cores, run these two pairs beside each other instead.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ('train_vae.py', 'train_text_to_image.py', 'train_clip.py')
+PARTS = ('train_vae.py', 'train_text_to_image.py', 'train_clip.py', 'train_alpha_clip.py')
 
 
 def main() -> None:

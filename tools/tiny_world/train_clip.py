@@ -8,6 +8,12 @@ with its name as well: Ref LDM-Seg takes patches for prompts, which else know co
 name may fit several shapes of a batch: all of these count as positives.
 """
 
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +21,9 @@ from captions import article, build_tokenizer, draw_phrase, draw_suffix
 from scenes import SIZE, TRAIN, Pool, paint_pool
 from shapes_language import Thing
 from training import Clock, cosine_lr, make_folders, name_tokenizers, parse_args
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BATCH = 64
 PATCH = 8
@@ -48,6 +57,16 @@ def build_clip(tokenizer) -> torch.nn.Module:
         patch_size=PATCH,
     )
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=64))
+
+
+def load_clip(root: Path) -> tuple[torch.nn.Module, PreTrainedTokenizerBase]:
+    """CLIPModel and tokenizer of the folder `clip` of a tiny world, in float32."""
+    from transformers import AutoTokenizer, CLIPModel
+
+    if not (root / 'clip').is_dir():
+        sys.exit(f'{root / "clip"} is missing: run train_clip.py --out {root} first')
+    clip = CLIPModel.from_pretrained(root / 'clip', dtype=torch.float32)
+    return clip, AutoTokenizer.from_pretrained(root / 'clip')
 
 
 def hard_features(clip: torch.nn.Module, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,8 @@
 
 Beside predicting the noise, every cross-attention learns to find what a word means: its score
 before the softmax is trained as the log-odds that a place belongs to one of the shapes that the
-word names. Stable Diffusion comes to that by itself; a model of this size does not.
+word names. Stable Diffusion comes to that by itself; a model of this size does not. For it hardly
+learns outlines so, a head that is thrown away names outline and colour of every place.
 
 With `--init work_dirs/tiny_world` a longer training goes on from the weights of an earlier result.
 """
@@ -16,13 +17,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from captions import Caption, build_tokenizer, draw_caption
-from scenes import TRAIN, Pool, paint_pool
+from scenes import SIZE, TRAIN, Pool, paint_pool
+from shapes_world import COLORS, OUTLINES
 from training import Clock, cosine_lr, forget_sources, make_folders, name_tokenizers, parse_args
 
 BATCH = 16
 EMPTY = 0.1  # share of captions left out, for guidance
 ATTENTION_WEIGHT = 0.5
-ATTENTION_MAX_T = 700  # noisier latents do not show the shapes
+CLEAR = 500  # times below: noisier latents hardly show the shapes
 
 
 def build_models(tokenizer) -> tuple[torch.nn.Module, torch.nn.Module]:
@@ -79,30 +81,29 @@ def build_scheduler():
     )
 
 
-class RecordScores:
-    """Attention processor that keeps the scores before the softmax, averaged over the heads."""
+class Attentions:
+    """What every cross-attention of a U-Net asks words about, for scores of any words."""
 
-    def __call__(
-        self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None
-    ) -> torch.Tensor:
-        """Attend as diffusers does, without a mask."""
-        query = attn.head_to_batch_dim(attn.to_q(hidden_states))  # (B heads, Q, d)
-        key = attn.head_to_batch_dim(attn.to_k(encoder_hidden_states))  # (B heads, L, d)
-        value = attn.head_to_batch_dim(attn.to_v(encoder_hidden_states))
-        scores = query @ key.transpose(1, 2) * attn.scale  # (B heads, Q, L)
-        self.scores = scores.unflatten(0, (-1, attn.heads)).mean(1)  # (B, Q, L)
-        out = attn.batch_to_head_dim(scores.softmax(-1) @ value)  # (B, Q, C)
-        return attn.to_out[1](attn.to_out[0](out))
+    def __init__(self, unet: torch.nn.Module) -> None:
+        self.layers = [m for name, m in unet.named_modules() if name.endswith('attn2')]
+        self.places: dict[torch.nn.Module, torch.Tensor] = {}  # (B, Q, C) of the last call
+        for layer in self.layers:
+            layer.register_forward_pre_hook(self._keep)
 
+    def _keep(self, layer: torch.nn.Module, args: tuple) -> None:
+        self.places[layer] = args[0]
 
-def record_scores(unet: torch.nn.Module) -> list[RecordScores]:
-    """Make every cross-attention of a U-Net keep its scores."""
-    recorders = []
-    for name, module in unet.named_modules():
-        if name.endswith('attn2'):
-            recorders.append(RecordScores())
-            module.set_processor(recorders[-1])
-    return recorders
+    def scores(self, words: torch.Tensor) -> list[torch.Tensor]:
+        """Scores before the softmax, (B, L, Q) for each layer, averaged over the heads.
+
+        Args:
+            words: (B, L, C), or (L, C) for all pictures.
+        """
+        scores = []
+        for layer in self.layers:
+            query, key = layer.to_q(self.places[layer]), layer.to_k(words)
+            scores.append(key @ query.mT * (layer.scale / layer.heads))
+        return scores
 
 
 def collect_meanings(
@@ -124,21 +125,54 @@ def collect_meanings(
     return places, torch.stack(targets)
 
 
-def attention_loss(
-    recorders: list[RecordScores], places: list[tuple[int, int]], targets: torch.Tensor
-) -> torch.Tensor:
-    """Cross-entropy plus Dice loss of every layer's scores as log-odds of the masks."""
-    rows, tokens = map(list, zip(*places, strict=True))
-    losses = []
-    for recorder in recorders:
-        scores = recorder.scores[rows, :, tokens]  # (pairs, Q)
-        side = int(scores.shape[1] ** 0.5)
-        goal = F.adaptive_avg_pool2d(targets, side).flatten(1)  # (pairs, Q)
-        cross_entropy = F.binary_cross_entropy_with_logits(scores, goal)
-        found = scores.sigmoid()
-        overlap = (2 * (found * goal).sum(1) + 1) / (found.sum(1) + goal.sum(1) + 1)
-        losses.append(cross_entropy + 1 - overlap.mean())
-    return torch.stack(losses).mean()
+class Labeler(torch.nn.Module):
+    """Names the outline and the colour of every place, from what the U-Net makes its output of."""
+
+    def __init__(self, unet: torch.nn.Module) -> None:
+        super().__init__()
+        classes = len(OUTLINES) + len(COLORS) + 2  # either may be none
+        self.head = torch.nn.Conv2d(unet.conv_out.in_channels, classes, 1)
+        unet.conv_out.register_forward_pre_hook(self._keep)
+
+    def _keep(self, layer: torch.nn.Module, args: tuple) -> None:
+        self.features = args[0]  # (B, C, h, w)
+
+    def loss(self, scenes: Pool, counted: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy, over scenes counted (B,) bool."""
+        logits = self.head(self.features[counted])
+        labels = draw_labels(scenes)[counted]  # (b, classes, 64, 64)
+        goals = F.adaptive_avg_pool2d(labels, logits.shape[-2:])
+        split = (len(OUTLINES) + 1, len(COLORS) + 1)
+        pairs = zip(logits.split(split, dim=1), goals.split(split, dim=1), strict=True)
+        return sum(F.cross_entropy(part, goal) for part, goal in pairs)
+
+
+def draw_labels(scenes: Pool) -> torch.Tensor:
+    """One-hot outline, none first, and one-hot colour, none first: (B, classes, 64, 64)."""
+    outlines, colors = ('', *OUTLINES), ('', *COLORS)
+    labels = torch.zeros(len(scenes), len(outlines) + len(colors), SIZE, SIZE)
+    for index, things in enumerate(scenes.things):
+        wall = scenes.instances[index] == 0
+        labels[index, 0, wall] = labels[index, len(outlines), wall] = 1
+        for thing, mask in zip(things, scenes.masks(index), strict=True):
+            labels[index, outlines.index(thing.shape), mask] = 1
+            labels[index, len(outlines) + colors.index(thing.color), mask] = 1
+    return labels
+
+
+def attention_loss(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy plus Dice loss of scores as log-odds of the masks.
+
+    Args:
+        scores: (pairs, Q).
+        targets: (pairs, 64, 64) in [0, 1].
+    """
+    side = int(scores.shape[1] ** 0.5)
+    goal = F.adaptive_avg_pool2d(targets, side).flatten(1)  # (pairs, Q)
+    cross_entropy = F.binary_cross_entropy_with_logits(scores, goal)
+    found = scores.sigmoid()
+    overlap = (2 * (found * goal).sum(1) + 1) / (found.sum(1) + goal.sum(1) + 1)
+    return cross_entropy + 1 - overlap.mean()
 
 
 @torch.no_grad()
@@ -155,7 +189,7 @@ def main() -> None:
     """Train and save a Stable Diffusion folder."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-    args = parse_args(__doc__, iters=2000, scenes=2000, init=True)
+    args = parse_args(__doc__, iters=2500, scenes=3000, init=True)
     if args.init:
         unet, text_encoder = load_models(args.init)
     make_folders(args.out, ('unet', 'text_encoder', 'tokenizer', 'scheduler'), args.overwrite)
@@ -170,9 +204,9 @@ def main() -> None:
     if not args.init:
         unet, text_encoder = build_models(tokenizer)
     scheduler = build_scheduler()
-    processors = unet.attn_processors
-    recorders = record_scores(unet)
-    parameters = [*unet.parameters(), *text_encoder.parameters()]
+    attentions = Attentions(unet)
+    labeler = Labeler(unet)
+    parameters = [p for m in (unet, text_encoder, labeler) for p in m.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-2)
     schedule = cosine_lr(optimizer, args.iters)
     clock = Clock(args.iters)
@@ -186,23 +220,30 @@ def main() -> None:
         sentences = [' '.join(caption.words) for caption in captions]
         tokens = tokenizer(sentences, padding='max_length', return_tensors='pt').input_ids
         # More of the little noise in which shapes can be seen.
-        t = (1000 * torch.rand(BATCH) ** 1.5).long()
+        t = (1000 * torch.rand(BATCH) ** 3).long()
         eps = torch.randn_like(z0)
         z_t = scheduler.add_noise(z0, eps, t)
         words = text_encoder(tokens).last_hidden_state  # (B, 32, 64)
         eps_loss = F.mse_loss(unet(z_t, t, words).sample, eps)
-        places, targets = collect_meanings(captions, scenes)
-        clear = [k for k, (row, _) in enumerate(places) if t[row] < ATTENTION_MAX_T]
-        attention = attention_loss(recorders, [places[k] for k in clear], targets[clear])
-        loss = eps_loss + ATTENTION_WEIGHT * attention
+
+        clear = t < CLEAR
+        places, meanings = collect_meanings(captions, scenes)
+        seen = [k for k, (row, _) in enumerate(places) if clear[row]]
+        rows, positions = map(list, zip(*[places[k] for k in seen], strict=True))
+        layers = attentions.scores(words)
+        attention = sum(
+            attention_loss(scores[rows, positions], meanings[seen]) for scores in layers
+        )
+        attention = attention / len(layers)
+        labels = labeler.loss(scenes, clear)
+        loss = eps_loss + ATTENTION_WEIGHT * attention + labels
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
-        clock.tick(step, eps=eps_loss, attention=attention)
+        clock.tick(step, eps=eps_loss, attention=attention, labels=labels)
 
-    unet.set_attn_processor(processors)
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,

@@ -7,9 +7,10 @@ model = dict(
     pseudo_mask=dict(type='mmdiffseg.PseudoMaskEncoder', mask_alpha=0.0),
     prompt_encoder=dict(
         type='mmdiffseg.CLIPPromptEncoder',
-        checkpoint='demo/tiny_world/clip',
-        # small shapes fall between the first pixels of the patches
-        token_mask='any',
+        checkpoint='demo/tiny_world/alpha_clip',
+        # Tokens of Alpha-CLIP say whether they show the concept. Where the others are attended to as
+        # well, this small U-Net learns sooner to follow the prompt.
+        token_mask='none',
         input_norm='clip',  # as this tower was trained
     ),
     adapter='shared',
