@@ -8,8 +8,8 @@ model = dict(
     prompt_encoder=dict(
         type='mmdiffseg.CLIPPromptEncoder',
         checkpoint='demo/tiny_world/alpha_clip',
-        # Tokens of Alpha-CLIP say whether they show the concept. Where the others are attended to as
-        # well, this small U-Net learns sooner to follow the prompt.
+        # Tokens of Alpha-CLIP say whether they show the concept. Where the others are attended to
+        # as well, this small U-Net learns sooner to follow the prompt.
         token_mask='none',
         input_norm='clip',  # as this tower was trained
     ),

@@ -6,9 +6,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=51),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=1150, eta_min=1e-5),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=1050, eta_min=1e-5),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1150, val_interval=1150)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1050, val_interval=1050)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
