@@ -1,9 +1,12 @@
 """Wrappers of models, by name as a config gives them."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
+from mmdiffseg.engine.hooks import CheckpointMatchHook
 from mmdiffseg.models.partial_state import save_only
 from mmdiffseg.registry import MODEL_WRAPPERS
 
@@ -57,3 +60,9 @@ def test_sharded_trains_what_is_not_frozen_and_saves_it_alone(process_group):
     assert set(saved) == {'head.weight', 'head.bias'}
     assert not torch.equal(saved['head.weight'], before)
     sharded.load_state_dict(saved)
+
+    runner, hook = SimpleNamespace(model=sharded), CheckpointMatchHook()
+    hook.after_load_checkpoint(runner, dict(state_dict=saved))
+    del saved['head.bias']
+    with pytest.raises(ValueError, match=r'does not fit HalfFrozen: 1 missing \(head\.bias'):
+        hook.after_load_checkpoint(runner, dict(state_dict=saved))

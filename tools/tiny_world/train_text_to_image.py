@@ -82,7 +82,7 @@ def build_scheduler():
 
 
 class Attentions:
-    """What every cross-attention of a U-Net asks words about, for scores of any words."""
+    """What every cross-attention of a U-Net asks words about, for scores of words."""
 
     def __init__(self, unet: torch.nn.Module) -> None:
         self.layers = [m for name, m in unet.named_modules() if name.endswith('attn2')]
@@ -97,7 +97,7 @@ class Attentions:
         """Scores before the softmax, (B, L, Q) for each layer, averaged over the heads.
 
         Args:
-            words: (B, L, C), or (L, C) for all pictures.
+            words: (B, L, C).
         """
         scores = []
         for layer in self.layers:

@@ -11,6 +11,8 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from mmdiffseg.models.loading import load_exactly
 from mmdiffseg.registry import HOOKS
 
+FSDP_PREFIX = '_fsdp_wrapped_module.'
+
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
@@ -34,13 +36,14 @@ class CheckpointMatchHook(Hook):
             ValueError: If they differ and ``strict`` is set.
         """
         model = runner.model
-        if isinstance(model, FullyShardedDataParallel):
-            return  # a process holds slices of the weights; loading them compares
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
         weights = checkpoint.get('state_dict', checkpoint)
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
         try:
+            if isinstance(model, FullyShardedDataParallel):
+                _compare_names(model, weights)
+                return
+            while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+                model = model.module
             # as in mmengine, the counters of batch norm layers may be missing
             load_exactly(model, weights, source='The checkpoint', fresh=r'.*num_batches_tracked')
         except ValueError as mismatch:
@@ -51,3 +54,16 @@ class CheckpointMatchHook(Hook):
                 'current',
                 logging.WARNING,
             )
+
+
+def _compare_names(model: FullyShardedDataParallel, weights: dict) -> None:
+    """Look for all that trains: a process holds slices of it, so that shapes wait for the load."""
+    parameters = model.named_parameters()
+    names = [name.replace(FSDP_PREFIX, '') for name, p in parameters if p.requires_grad]
+    missing = [name for name in names if name not in weights]
+    if missing:
+        raise ValueError(
+            f'The checkpoint does not fit {type(model.module).__name__}: {len(missing)} missing '
+            f'({missing[0]}, ...). Check that the config describes the model these weights were '
+            'trained with.'
+        )
