@@ -25,7 +25,7 @@ from PIL import Image
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine.hooks.diffusion_visualization_hook import draw_panel
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
 
 Picture = str | os.PathLike | NDArray

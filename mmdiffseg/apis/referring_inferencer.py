@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from mmdiffseg.models.segmentors.ref_diff import Referral
+from mmdiffseg.models.referring.ref_diff import Referral
 from mmdiffseg.registry import MODELS
 from mmdiffseg.visualization import heat_overlay, label_overlay, panel
 

@@ -1,25 +1,21 @@
-"""Networks; importing this package registers all of them."""
+"""Networks, one room a paper; importing this package registers all of them."""
 
 from mmdiffseg.models import (
     backbones,
-    denoisers,
-    heads,
+    ddp,
+    dformer,
     in_context,
-    layers,
-    losses,
-    necks,
     referring,
+    segdiff,
     segmentors,
 )
 
 __all__ = [
     'backbones',
-    'denoisers',
-    'heads',
+    'ddp',
+    'dformer',
     'in_context',
-    'layers',
-    'losses',
-    'necks',
     'referring',
+    'segdiff',
     'segmentors',
 ]

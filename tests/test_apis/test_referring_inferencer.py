@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from mmdiffseg.apis.referring_inferencer import ReferringInferencer, draw_referral
+from mmdiffseg.models.referring.ref_diff import Referral
 from mmdiffseg.models.referring.root_finder import Root
-from mmdiffseg.models.segmentors.ref_diff import Referral
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/_base_/models/ref_diff_tiny.py'

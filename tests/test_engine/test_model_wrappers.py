@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmdiffseg.engine.hooks import CheckpointMatchHook
-from mmdiffseg.models.partial_state import save_only
+from mmdiffseg.models.weights import save_only
 from mmdiffseg.registry import MODEL_WRAPPERS
 
 

@@ -13,7 +13,7 @@ from sampling_controls import fresh_noise, frozen_time
 from steps_vs_quality import Scores, stopwatch
 
 from mmdiffseg.diffusion.samplers import DDIMSampler, Prediction
-from mmdiffseg.models.denoisers import DeformableMapDecoder
+from mmdiffseg.models.ddp import DeformableMapDecoder
 
 
 @pytest.fixture

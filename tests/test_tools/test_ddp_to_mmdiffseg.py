@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmdiffseg.models.backbones import ConvNeXt
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools/model_converters/ddp_to_mmdiffseg.py'

@@ -10,7 +10,7 @@ import torch
 pytest.importorskip('diffusers')
 pytest.importorskip('transformers')
 REPO = Path(__file__).parents[2]
-sys.path.insert(0, str(REPO / 'tools/tiny_world'))
+sys.path.insert(0, str(REPO / 'demo/tiny_world/scripts'))
 import train_alpha_clip  # noqa: E402
 import train_clip  # noqa: E402
 import train_text_to_image  # noqa: E402

@@ -28,7 +28,7 @@ from torch import nn
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 
 
 def parse_args() -> argparse.Namespace:

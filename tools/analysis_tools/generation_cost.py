@@ -19,7 +19,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
 from mmdiffseg.engine.measure import environment, time_interleaved
-from mmdiffseg.models.segmentors import SegDiff
+from mmdiffseg.models.segdiff import SegDiff
 
 
 def parse_args() -> argparse.Namespace:

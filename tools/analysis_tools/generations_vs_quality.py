@@ -28,8 +28,8 @@ from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.diffusion import DDIMSampler
 from mmdiffseg.engine import launch
 from mmdiffseg.evaluation import BinaryMaskMetric
-from mmdiffseg.models.loading import load_exactly
-from mmdiffseg.models.segmentors import SegDiff
+from mmdiffseg.models.segdiff import SegDiff
+from mmdiffseg.models.weights import load_exactly
 
 SCORES = ('mIoU', 'F1', 'ECE', 'Brier')
 

@@ -34,8 +34,8 @@ from mmdiffseg.datasets import ShapesInContextDataset
 from mmdiffseg.datasets.transforms import LoadInstanceUnion
 from mmdiffseg.engine import launch
 from mmdiffseg.evaluation import binary_counts, class_iou, mean_iou
-from mmdiffseg.models.loading import load_exactly
-from mmdiffseg.models.segmentors import RefLDMSeg
+from mmdiffseg.models.in_context import RefLDMSeg
+from mmdiffseg.models.weights import load_exactly
 
 SHOTS = (1, 3, 5)
 SLICES: dict[str, Callable[[dict], bool]] = {

@@ -20,10 +20,10 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
 from mmdiffseg.engine.measure import environment, time_interleaved
+from mmdiffseg.models.in_context import RefLDMSeg
 from mmdiffseg.models.in_context.draws import Draws
 from mmdiffseg.models.in_context.multi_step import MultiStep
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
-from mmdiffseg.models.segmentors import RefLDMSeg
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from mmdiffseg.models.denoisers import DeformableMapDecoder
-from mmdiffseg.models.denoisers.map_decoder import MapDecoderLayer
-from mmdiffseg.models.layers.positions import reference_points, sine_positions
+from mmdiffseg.models.ddp import DeformableMapDecoder
+from mmdiffseg.models.ddp.map_decoder import MapDecoderLayer
+from mmdiffseg.models.ddp.positions import reference_points, sine_positions
 
 
 class ReferenceDecoder(nn.Module):

@@ -25,7 +25,7 @@ from ldm_to_diffusers import CLASSES, CONFIGS
 from to_folder import write_clip_tokenizer
 
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
-from mmdiffseg.models.latent.stable_diffusion import import_extra
+from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.referring import CrossAttentionLocalizer, RuleRootTokenFinder
 
 SENTENCES = (

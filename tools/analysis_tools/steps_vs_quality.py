@@ -39,8 +39,8 @@ from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine import launch
-from mmdiffseg.models.loading import load_exactly
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
+from mmdiffseg.models.weights import load_exactly
 
 OWN, ALONG = 'own chain', 'along chain'
 

@@ -16,8 +16,8 @@ from converting import run
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.models.latent.stable_diffusion import import_extra
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.extras import import_extra
+from mmdiffseg.models.weights import load_exactly
 
 BLOCK = r'transformer\.resblocks\.(\d+)\.'
 LAYER = r'encoder.layers.\1.'

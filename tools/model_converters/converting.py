@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor
 
 import mmdiffseg
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 
 
 def write_checkpoint(

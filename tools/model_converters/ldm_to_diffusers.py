@@ -15,8 +15,8 @@ from typing import Any
 from to_folder import load_weights, make_parser, parse_args, shapes_of, write_clip_tokenizer
 from torch import Tensor, nn
 
-from mmdiffseg.models.latent.stable_diffusion import import_extra
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.extras import import_extra
+from mmdiffseg.models.weights import load_exactly
 
 UNET, TEXT, EMA = 'model.diffusion_model.', 'cond_stage_model.transformer.', 'model_ema.'
 # of Stable Diffusion 1.x; what is not named is diffusers' default

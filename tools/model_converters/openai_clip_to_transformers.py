@@ -16,8 +16,8 @@ import torch
 from to_folder import load_weights, make_parser, parse_args, shapes_of, write_clip_tokenizer
 from torch import Tensor
 
-from mmdiffseg.models.latent.stable_diffusion import import_extra
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.extras import import_extra
+from mmdiffseg.models.weights import load_exactly
 
 if TYPE_CHECKING:
     from transformers import CLIPConfig, CLIPModel

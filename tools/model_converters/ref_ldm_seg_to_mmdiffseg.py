@@ -19,8 +19,8 @@ from torch import Tensor, nn
 import mmdiffseg
 from mmdiffseg.compat.checkpoint import local_file, read_file
 from mmdiffseg.datasets.in_context import InContextDataset
-from mmdiffseg.models.latent.stable_diffusion import import_extra
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.extras import import_extra
+from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import LABEL_ENCODERS
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'

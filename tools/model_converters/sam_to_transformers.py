@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from to_folder import load_weights, make_parser, parse_args, shapes_of
 from torch import Tensor
 
-from mmdiffseg.models.latent.stable_diffusion import import_extra
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.extras import import_extra
+from mmdiffseg.models.weights import load_exactly
 
 if TYPE_CHECKING:
     from transformers import SamConfig, SamModel

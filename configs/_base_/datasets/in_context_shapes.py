@@ -1,5 +1,5 @@
-# Shapes of 64 pixels, tools/tiny_world/README.md; a concept is a shape of a colour. Tests ask for
-# pairs that training never asks for: without only=..., for the others too.
+# Shapes of 64 pixels (demo/tiny_world/scripts/README.md); a concept is a shape of a colour. Tests
+# ask for pairs that training never asks for: without only=..., for the others too.
 load = [dict(type='LoadImageFromFile'), dict(type='mmdiffseg.LoadInstanceUnion')]
 flip = [dict(type='RandomFlip', prob=0.5)]
 data_root = 'data/shapes-64'

@@ -1,4 +1,4 @@
-# Sentences about Shapes, generated with the options in tools/tiny_world/README.md
+# Sentences about Shapes, generated with the options in demo/tiny_world/scripts/README.md
 _base_ = './refcoco.py'
 test_dataloader = dict(
     dataset=dict(

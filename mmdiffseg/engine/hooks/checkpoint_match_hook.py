@@ -8,7 +8,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import HOOKS
 
 FSDP_PREFIX = '_fsdp_wrapped_module.'

@@ -14,10 +14,6 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmdiffseg.engine.hooks.depth_pages import depth_pages
-from mmdiffseg.engine.hooks.map_pages import map_pages
-from mmdiffseg.engine.hooks.referral_pages import referral_pages
-from mmdiffseg.engine.hooks.segment_pages import segment_pages
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization import (
@@ -28,6 +24,10 @@ from mmdiffseg.visualization import (
     panel,
     write_film,
 )
+from mmdiffseg.visualization.pages.bev_map import map_pages
+from mmdiffseg.visualization.pages.depth import depth_pages
+from mmdiffseg.visualization.pages.referral import referral_pages
+from mmdiffseg.visualization.pages.segment import segment_pages
 
 
 @HOOKS.register_module()

@@ -7,7 +7,7 @@ from timm.models.convnext import checkpoint_filter_fn
 from torch import Tensor
 
 from mmdiffseg.models.backbones.timm_weights import load_timm_weights
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
 
 

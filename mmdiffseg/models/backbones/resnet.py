@@ -3,7 +3,7 @@
 from mmseg.models.backbones import ResNet as MMSegResNet
 
 from mmdiffseg.models.backbones.timm_weights import load_timm_weights
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
 
 

@@ -8,7 +8,7 @@ from mmseg.models.backbones import SwinTransformer as MMSegSwinTransformer
 from torch import Tensor
 
 from mmdiffseg.models.backbones.timm_weights import load_timm_weights
-from mmdiffseg.models.loading import load_exactly
+from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
 
 _BLOCK_NAMES = {

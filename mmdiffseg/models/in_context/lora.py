@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmdiffseg.models.latent.stable_diffusion import import_extra
+from mmdiffseg.models.extras import import_extra
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel

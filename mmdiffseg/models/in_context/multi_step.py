@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.in_context.draws import Draws
 from mmdiffseg.models.in_context.guidance import guide
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
 from mmdiffseg.models.in_context.widen import widen_input
 from mmdiffseg.models.latent.autoencoder import encode_image
-from mmdiffseg.models.latent.stable_diffusion import import_extra
 from mmdiffseg.registry import TASK_UTILS
 
 if TYPE_CHECKING:
-    from mmdiffseg.models.segmentors.ref_ldm_seg import RefLDMSeg
+    from mmdiffseg.models.in_context.segmentor import RefLDMSeg
 
 
 @TASK_UTILS.register_module()

@@ -15,7 +15,7 @@ from mmdiffseg.models.latent.autoencoder import decode_latent, encode_image
 from mmdiffseg.registry import TASK_UTILS
 
 if TYPE_CHECKING:
-    from mmdiffseg.models.segmentors.ref_ldm_seg import RefLDMSeg
+    from mmdiffseg.models.in_context.segmentor import RefLDMSeg
 
 
 @TASK_UTILS.register_module()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdiffseg.models.latent.stable_diffusion import import_extra, is_path
+from mmdiffseg.models.extras import import_extra, is_path
 from mmdiffseg.registry import MODELS
 
 INPUT_NORMS = ('half', 'clip')

@@ -6,29 +6,15 @@ pipeline, or the name of one on the hub.
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
+
+from mmdiffseg.models.extras import import_extra, is_path
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
 
 CONFIG_FILES = {'scheduler': 'scheduler_config.json'}
-
-
-def import_extra(name: str) -> ModuleType:
-    """Import diffusers, transformers or peft, which only the latent methods need.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f'the latent methods need {name} ({error}): run `pip install "mmdiffseg[latent]"`'
-        ) from error
 
 
 def load_vae(source: str, *, weights: bool = True) -> AutoencoderKL:
@@ -109,11 +95,6 @@ def _check_folder(source: str, part: str) -> None:
             f'there is no Stable Diffusion folder {source!r}: correct the path, or give a name on '
             'the hub, such as stable-diffusion-v1-5/stable-diffusion-v1-5'
         )
-
-
-def is_path(source: str) -> bool:
-    """Whether a source that does not exist was meant as a path: the hub's are ``owner/name``."""
-    return source.count('/') != 1 or source.startswith('.') or Path(source).parent.is_dir()
 
 
 def _not_found(source: str, part: str) -> FileNotFoundError:

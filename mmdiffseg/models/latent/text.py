@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdiffseg.models.latent.stable_diffusion import import_extra, is_path
+from mmdiffseg.models.extras import import_extra, is_path
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase

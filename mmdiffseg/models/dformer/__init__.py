@@ -1,0 +1,14 @@
+"""DFormer: Mask2Former with noisy masks for learned queries (arXiv 2306.03437)."""
+
+from importlib.util import find_spec
+
+__all__ = ['DFormerHead', 'DFormerSegHead', 'MSDeformAttnPixelDecoder', 'UniversalFusionHead']
+
+if find_spec('mmdet') is None:
+    from mmdiffseg.models.extras import refuse
+
+    refuse(*__all__)
+else:
+    from mmdiffseg.models.dformer.fusion_head import UniversalFusionHead
+    from mmdiffseg.models.dformer.head import DFormerHead, DFormerSegHead
+    from mmdiffseg.models.dformer.pixel_decoder import MSDeformAttnPixelDecoder

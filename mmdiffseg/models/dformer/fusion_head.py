@@ -1,0 +1,89 @@
+"""One fusion head for panoptic, instance and semantic segmentation."""
+
+import torch.nn.functional as F
+from mmdet.models.seg_heads import MaskFormerFusionHead
+from mmdet.structures import SampleList
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor
+
+from mmdiffseg.models.dformer.mask_classification import class_scores
+from mmdiffseg.registry import MODELS
+
+
+@MODELS.register_module()
+class UniversalFusionHead(MaskFormerFusionHead):
+    """mmdet's ``MaskFormerFusionHead``, whose ``test_cfg`` may turn ``semantic_on`` too.
+
+    Takes mmdet's arguments, and the other settings of ``test_cfg`` keep their meaning.
+    """
+
+    def semantic_postprocess(self, mask_cls: Tensor, mask_pred: Tensor) -> PixelData:
+        """Classify every pixel.
+
+        Args:
+            mask_cls: Class logits (Q, C + 1).
+            mask_pred: Mask logits (Q, H, W).
+
+        Returns:
+            ``sem_seg``, classes in [0, C) (1, H, W).
+        """
+        return PixelData(sem_seg=class_scores(mask_cls, mask_pred).argmax(dim=0, keepdim=True))
+
+    def instance_postprocess(self, mask_cls: Tensor, mask_pred: Tensor) -> InstanceData:
+        """Choose the surest instances, as mmdet does.
+
+        Args:
+            mask_cls: Class logits (Q, C + 1).
+            mask_pred: Mask logits (Q, H, W).
+
+        Raises:
+            ValueError: ``max_per_image`` asks for more than there are.
+        """
+        wanted = self.test_cfg.get('max_per_image', 100)
+        candidates = len(mask_cls) * self.num_classes
+        if wanted > candidates:
+            raise ValueError(
+                f'test_cfg.max_per_image is {wanted}, but {len(mask_cls)} queries of '
+                f'{self.num_classes} classes make {candidates} candidates: lower it'
+            )
+        return super().instance_postprocess(mask_cls, mask_pred)
+
+    def predict(
+        self,
+        mask_cls_results: Tensor,
+        mask_pred_results: Tensor,
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+    ) -> list[dict]:
+        """Make each image's results of every task that ``test_cfg`` turns on.
+
+        Args:
+            mask_cls_results: Class logits (B, Q, C + 1).
+            mask_pred_results: Mask logits (B, Q, H, W) of the padded size.
+            batch_data_samples: Samples that say what is padding. A semantic result is written into
+                them as ``pred_sem_seg``, since mmdet's detector does not pass one on.
+            rescale: Whether to resize to the original images.
+
+        Returns:
+            ``pan_results`` and ``ins_results`` of each image, as in mmdet.
+        """
+        results = []
+        for mask_cls, mask_pred, sample in zip(
+            mask_cls_results, mask_pred_results, batch_data_samples, strict=True
+        ):
+            h, w = sample.img_shape[:2]
+            mask_pred = mask_pred[:, :h, :w]
+            if rescale:
+                size = tuple(sample.ori_shape[:2])
+                mask_pred = F.interpolate(
+                    mask_pred[None], size, mode='bilinear', align_corners=False
+                )[0]
+            result = {}
+            if self.test_cfg.get('panoptic_on', True):
+                result['pan_results'] = self.panoptic_postprocess(mask_cls, mask_pred)
+            if self.test_cfg.get('instance_on', False):
+                result['ins_results'] = self.instance_postprocess(mask_cls, mask_pred)
+            if self.test_cfg.get('semantic_on', False):
+                sample.pred_sem_seg = self.semantic_postprocess(mask_cls, mask_pred)
+            results.append(result)
+        return results

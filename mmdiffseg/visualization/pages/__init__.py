@@ -1,0 +1,1 @@
+"""Pages that hooks write: an image, its truth and what a model says of it."""
