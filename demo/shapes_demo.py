@@ -99,7 +99,7 @@ def draw(checkpoint: Path, data_root: Path, path: Path) -> None:
     """Draw the first validation pictures: steps side by side, uncertainty, errors."""
     cfg = Config.fromfile(DDP)
     cfg.model.type = 'mmdiffseg.DiffusionEncoderDecoder'
-    cfg.model.decode_head.timesteps = max(STEPS)
+    cfg.model.decode_head.steps = max(STEPS)
     cfg.test_dataloader.update(batch_size=PICTURES, num_workers=0, persistent_workers=False)
     cfg.test_dataloader.dataset.data_root = str(data_root)
     init_default_scope(cfg.default_scope)

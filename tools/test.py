@@ -1,6 +1,6 @@
 """Test a checkpoint: metrics, and pictures or label files on request.
 
-python tools/test.py CONFIG CHECKPOINT --timesteps 10 --show-dir pictures
+python tools/test.py CONFIG CHECKPOINT --steps 10 --show-dir pictures
 bash tools/dist_test.sh CONFIG CHECKPOINT 8
 """
 
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file, if the model is trained')
     parser.add_argument('--work-dir', help='for logs and metrics (work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
-    parser.add_argument('--timesteps', type=int, help='sampling steps of a diffusion head')
+    parser.add_argument('--steps', type=int, help='sampling steps of a diffusion head')
     parser.add_argument('--seed', type=int, help='seed of the noise a diffusion head starts from')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--out', metavar='DIR', help='write predicted label maps there, as PNG')
@@ -67,7 +67,7 @@ def main() -> None:
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     launch.check_data_roots(cfg, 'test')
-    for name in ('timesteps', 'seed'):
+    for name in ('steps', 'seed'):
         if getattr(args, name) is not None:
             launch.set_head_option(cfg, name, getattr(args, name))
     if args.show or args.show_dir:

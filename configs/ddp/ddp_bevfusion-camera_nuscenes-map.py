@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/schedules/ddp_map_20e.py',
 ]
-model = dict(decode_head=dict(in_channels=256, randsteps=5))
+model = dict(decode_head=dict(in_channels=256, generations=5))
 train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='features/camera/train')))
 val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='features/camera/val')))
 test_dataloader = val_dataloader

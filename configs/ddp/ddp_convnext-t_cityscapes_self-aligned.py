@@ -2,7 +2,7 @@
 _base_ = './ddp_convnext-t_cityscapes.py'
 model = dict(
     backbone=dict(pretrained=None),
-    decode_head=dict(self_aligned=True, timesteps=10),
+    decode_head=dict(self_aligned=True, steps=10),
 )
 load_from = 'work_dirs/ddp_convnext-t_cityscapes/iter_160000.pth'
 optim_wrapper = dict(optimizer=dict(lr=6e-6))

@@ -5,7 +5,7 @@ for argument in (
     'label_encoder',
     'noise_schedule',
     'diffusion_sampler',
-    'timesteps',
+    'steps',
     'time_modulation',
 ):
     head.pop(argument)

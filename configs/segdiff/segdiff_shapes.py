@@ -15,7 +15,7 @@ model = dict(
         # off; bounded estimates and the smaller noise of the posterior keep it in place.
         clip_denoised=True,
         diffusion_sampler=dict(variance='fixed_small'),
-        timesteps=10,
+        steps=10,
     ),
 )
 custom_hooks = [

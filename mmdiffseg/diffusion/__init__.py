@@ -1,8 +1,9 @@
 """The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
 
-from mmdiffseg.diffusion.corruption import corrupt, prediction_target, to_x0
+from mmdiffseg.diffusion.corruption import Preconditioner, corrupt
 from mmdiffseg.diffusion.depth_encoder import DepthEncoder
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
+from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
     BinaryMaskEncoder,
@@ -13,18 +14,22 @@ from mmdiffseg.diffusion.label_encoders import (
 from mmdiffseg.diffusion.mask_sets import MaskSetEncoder, fill_slots
 from mmdiffseg.diffusion.multi_label import MultiLabelEncoder
 from mmdiffseg.diffusion.pseudo_mask import PseudoMaskEncoder
-from mmdiffseg.diffusion.randomness import randn, sample_generator
 from mmdiffseg.diffusion.samplers import (
     DDIMSampler,
     DDPMSampler,
-    Prediction,
     Sampler,
     Step,
     ddim_step,
     ddpm_step,
 )
 from mmdiffseg.diffusion.schedules import CosineGamma, CosineLogSNR, LinearLogSNR
-from mmdiffseg.diffusion.uncertainty import ChangeCount, DepthChange, DepthSpread, GenerationSpread
+from mmdiffseg.diffusion.uncertainty import (
+    ChangeCount,
+    DepthChange,
+    DepthSpread,
+    PredictionSpread,
+    Tracker,
+)
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
 
 __all__ = [
@@ -41,26 +46,26 @@ __all__ = [
     'DepthEncoder',
     'DepthSpread',
     'DiscreteSchedule',
-    'GenerationSpread',
+    'Draws',
     'LabelEncoder',
     'LinearBetas',
     'LinearLogSNR',
     'MaskSetEncoder',
     'MultiLabelEncoder',
     'OneHotEncoder',
-    'Prediction',
+    'Preconditioner',
+    'PredictionSpread',
     'PseudoMaskEncoder',
     'Sampler',
     'Step',
+    'Tracker',
     'corrupt',
     'ddim_step',
     'ddpm_step',
     'fill_slots',
     'learned_log_variance',
-    'prediction_target',
-    'randn',
+    'noise_name',
     'sample_generator',
     'space_timesteps',
-    'to_x0',
     'variational_bound',
 ]

@@ -25,45 +25,49 @@ def corrupt(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return per_sample(alpha, x0) * x0 + per_sample(sigma, x0) * noise
 
 
-def _check_prediction_type(prediction_type: str) -> None:
-    if prediction_type not in PREDICTION_TYPES:
-        raise ValueError(
-            f'prediction_type must be one of {PREDICTION_TYPES}, got {prediction_type!r}'
-        )
+class Preconditioner:
+    """Makes a denoiser out of a network that predicts x0, eps or v = alpha eps - sigma x0.
 
-
-def prediction_target(
-    x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, prediction_type: str
-) -> Tensor:
-    """What the network should output for z_t: x0, eps, or v = alpha eps - sigma x0."""
-    _check_prediction_type(prediction_type)
-    if prediction_type == 'x0':
-        return x0
-    if prediction_type == 'eps':
-        return noise
-    return per_sample(alpha, x0) * noise - per_sample(sigma, x0) * x0
-
-
-def to_x0(
-    output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor, prediction_type: str
-) -> Tensor:
-    """Turn a network's output of the given type into its estimate of x0.
+    The loss compares the network's output with :meth:`target`; sampling reads :meth:`estimate`.
 
     Args:
-        output: Network output (B, C, h, w).
-        z_t: The noisy map it was given, same shape.
-        alpha: Signal coefficient (B,), not 0 for ``eps``.
-        sigma: Noise coefficient (B,).
         prediction_type: ``x0``, ``eps`` or ``v``.
 
-    Returns:
-        Shape and dtype of ``z_t``.
+    Raises:
+        ValueError: It is none of these.
     """
-    _check_prediction_type(prediction_type)
-    if prediction_type == 'x0':
-        return output
-    if prediction_type == 'eps':
-        # both divided first, in the schedule's precision: 1 / alpha reaches hundreds
-        scale, noise_scale = (1 / alpha).to(z_t), (sigma / alpha).to(z_t)
-        return per_sample(scale, z_t) * z_t - per_sample(noise_scale, z_t) * output
-    return per_sample(alpha.to(z_t), z_t) * z_t - per_sample(sigma.to(z_t), z_t) * output
+
+    def __init__(self, prediction_type: str) -> None:
+        if prediction_type not in PREDICTION_TYPES:
+            raise ValueError(
+                f'prediction_type must be one of {PREDICTION_TYPES}, got {prediction_type!r}'
+            )
+        self.prediction_type = prediction_type
+
+    def target(self, x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """What the network should say of z_t; see :func:`corrupt` for the arguments."""
+        if self.prediction_type == 'x0':
+            return x0
+        if self.prediction_type == 'eps':
+            return noise
+        return per_sample(alpha.to(x0), x0) * noise - per_sample(sigma.to(x0), x0) * x0
+
+    def estimate(self, output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Turn what the network says into an estimate of x0.
+
+        Args:
+            output: The network's output (B, C, h, w).
+            z_t: The noisy map that it saw, same shape.
+            alpha: Signal coefficient (B,), not 0 for ``eps``.
+            sigma: Noise coefficient (B,).
+
+        Returns:
+            Shape and dtype of ``z_t``.
+        """
+        if self.prediction_type == 'x0':
+            return output
+        if self.prediction_type == 'eps':
+            # both divided first, in the schedule's precision: 1 / alpha reaches hundreds
+            scale, noise_scale = (1 / alpha).to(z_t), (sigma / alpha).to(z_t)
+            return per_sample(scale, z_t) * z_t - per_sample(noise_scale, z_t) * output
+        return per_sample(alpha.to(z_t), z_t) * z_t - per_sample(sigma.to(z_t), z_t) * output

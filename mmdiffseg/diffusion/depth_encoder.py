@@ -40,7 +40,7 @@ class DepthEncoder(nn.Module):
         share = (depth - self.min_depth) / (self.max_depth - self.min_depth)
         return (share * 2 - 1) * self.scale
 
-    def encode_logits(self, depth: Tensor) -> Tensor:
+    def encode_output(self, depth: Tensor) -> Tensor:
         """Encode predicted depths (B, 1, h, w) to x0 in [-scale, scale], where sampling goes on."""
         return self.encode(depth).clamp(-self.scale, self.scale)
 

@@ -42,7 +42,7 @@ class LabelEncoder(nn.Module):
         # (B, h, w, C) -> (B, C, h, w) as a view: the denoiser wants the map channels-last anyway
         return F.embedding(labels, self.codebook()).permute(0, 3, 1, 2)
 
-    def encode_logits(self, logits: Tensor) -> Tensor:
+    def encode_output(self, logits: Tensor) -> Tensor:
         """Encode the most likely class of logits (B, K, h, w) to x0 (B, C, h, w)."""
         return self.encode(logits.argmax(dim=1))
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import LABEL_ENCODERS
 
 ENCODINGS = ('binary', 'random_shuffle')
@@ -29,20 +30,20 @@ class MaskSetEncoder(nn.Module):
         self.encoding = encoding
         self.scale = scale
 
-    def encode(self, masks: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Encode masks (..., h, w), boolean, to x0 of that shape.
+    def encode(self, masks: Tensor, draws: Draws) -> Tensor:
+        """Encode masks (B, Q, h, w), boolean, to x0 of that shape.
 
         Args:
             masks: The masks.
-            generator: Draws the values of ``random_shuffle``; torch's global one by default.
+            draws: Uniform ``shuffle``, shape of the masks, for ``random_shuffle``.
         """
         soft = masks.float()
         if self.encoding == 'random_shuffle':
-            u = torch.rand(soft.shape, generator=generator, device=soft.device)
+            u = draws.uniform('shuffle', soft.shape, device=soft.device)
             soft = (soft + u) / 2
         return (2 * soft - 1) * self.scale
 
-    def encode_logits(self, logits: Tensor) -> Tensor:
+    def encode_output(self, logits: Tensor) -> Tensor:
         """Encode mask logits (..., h, w) to x0 of that shape."""
         return (2 * logits.sigmoid() - 1) * self.scale
 
@@ -61,35 +62,23 @@ class MaskSetEncoder(nn.Module):
         return f'encoding={self.encoding!r}, scale={self.scale}'
 
 
-def fill_slots(
-    masks: Tensor,
-    num_slots: int,
-    *,
-    padding: Tensor | None = None,
-    order: Tensor | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor:
+def fill_slots(masks: Tensor, num_slots: int, draws: Draws) -> Tensor:
     """Fill up a set of masks with random ones and shuffle it, so that no slot means an object.
 
     More masks than slots are thinned out at random.
 
     Args:
-        masks: Object masks (n, h, w), boolean.
+        masks: Object masks of one image (n, h, w), boolean.
         num_slots: Number Q of slots.
-        padding: The random masks (max(Q - n, 0), h, w) instead of drawn ones, whose pixels are on
-            with probability 1/2.
-        order: Which mask comes into which slot (Q,), objects counted first, instead of a drawn one.
-        generator: Draws what is not given; torch's global one by default.
+        draws: The random masks ``padding`` (1, max(Q - n, 0), h, w), whose pixels are on with
+            probability 1/2, and the ``order`` (1, Q) in which masks come into the slots, objects
+            counted first.
 
     Returns:
         (Q, h, w), boolean.
     """
     n, h, w = masks.shape
-    if padding is None:
-        shape = (max(num_slots - n, 0), h, w)
-        padding = torch.empty(shape, dtype=torch.bool, device=masks.device)
-        padding.random_(generator=generator)
-    if order is None:
-        count = max(num_slots, n)
-        order = torch.randperm(count, generator=generator, device=masks.device)[:num_slots]
-    return torch.cat([masks, padding])[order]
+    shape = (1, max(num_slots - n, 0), h, w)
+    padding = draws.coins('padding', shape, device=masks.device)[0]
+    order = draws.permutation('order', max(num_slots, n), device=masks.device)[:num_slots]
+    return torch.cat([masks, padding.to(masks.dtype)])[order]

@@ -43,7 +43,7 @@ class MultiLabelEncoder(nn.Module):
         # a view: the denoiser wants the map channels-last anyway
         return x0.permute(0, 3, 1, 2)
 
-    def encode_logits(self, logits: Tensor) -> Tensor:
+    def encode_output(self, logits: Tensor) -> Tensor:
         """Encode the classes of logits (B, K, h, w) more likely than not to x0 (B, C, h, w)."""
         return self.encode(logits.sigmoid() > 0.5)
 

@@ -1,55 +1,24 @@
-"""Samplers: the reverse process as pure step functions, and as classes built from configs.
+"""Samplers: the reverse process as pure step functions, and as loops built from configs.
 
-A sampler knows neither the network nor the labels. It is handed ``predict(z_t, t)``, which returns
-what is believed about the clean map, and walks from noise towards it.
+A sampler knows neither the network nor the labels. It walks from noise to a clean map, asks a
+function for what the denoiser says of each map on the way, and yields that as a :class:`Step`.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmdiffseg.diffusion.discrete import DiscreteSchedule
-from mmdiffseg.diffusion.randomness import Generators, randn
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.schedules import ContinuousSchedule
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
 VARIANCES = ('fixed_small', 'fixed_large', 'learned_range')
-
-
-class Prediction(NamedTuple):
-    """What a denoiser says about one noisy map.
-
-    Attributes:
-        x0: Estimate of the clean encoded map (B, C, h, w), in the encoder's range.
-        logits: The task's raw output it was encoded from, e.g. class logits (B, K, h, w).
-        variance: Where between the smallest (0) and the largest (1) the variance of the next
-            ancestral step lies, on a log scale, shape of ``x0``; for networks that learn it.
-    """
-
-    x0: Tensor
-    logits: Tensor
-    variance: Tensor | None = None
-
-
-class Step(NamedTuple):
-    """What a callback sees after each denoiser call.
-
-    Attributes:
-        index: Number of the step, 0 .. steps - 1.
-        t: Time of the step.
-        z_t: Noisy map (B, C, h, w) that went into the denoiser.
-        x0: Its estimate of the clean map (B, C, h, w).
-        logits: Its raw output.
-    """
-
-    index: int
-    t: float
-    z_t: Tensor
-    x0: Tensor
-    logits: Tensor
 
 
 class Coefficients(NamedTuple):
@@ -65,8 +34,42 @@ class Coefficients(NamedTuple):
     log_snr: Tensor
 
 
-Predict = Callable[[Tensor, Tensor], Prediction]
-Callback = Callable[[Step], bool | None]
+@dataclass(kw_only=True, eq=False)
+class Step:
+    """One call of the denoiser within a chain.
+
+    Attributes:
+        index: Number of the step, 0 .. steps - 1.
+        now: Schedule at its time.
+        z_t: Noisy map (B, C, h, w) that went into the denoiser.
+        output: What the denoiser says in the task's terms, such as class logits (B, K, h, w).
+        variance: Where between the smallest (0) and the largest (1) the variance of the next
+            ancestral step lies, on a log scale, shape of ``z_t``; for networks that learn it.
+        encode: Turns the output into an estimate of the clean map.
+    """
+
+    index: int
+    now: Coefficients
+    z_t: Tensor
+    output: Any
+    variance: Tensor | None
+    encode: Callable[[Any], Tensor]
+
+    @property
+    def t(self) -> float:
+        """Time of the step."""
+        return self.now.t
+
+    @cached_property
+    def x0(self) -> Tensor:
+        """Estimate of the clean map, shape of ``z_t``; made when it is asked for."""
+        return self.encode(self.output)
+
+
+#: maps z_t (B, C, h, w) and t (1,) to the output and, for networks that learn it, the variance
+Predict = Callable[[Tensor, Tensor], tuple[Any, Tensor | None]]
+#: one chain, step by step
+Chain = Iterator[Step]
 
 
 def ddim_step(
@@ -124,7 +127,7 @@ def ddpm_step(
         noise: Standard normal, shape of ``z_t``; None gives the posterior's mean.
         variance: Of the noise: ``fixed_small`` is the posterior's, ``fixed_large`` that of the
             forward step from s to t (beta_t), ``learned_range`` lies between the two.
-        fraction: For the last, see :attr:`Prediction.variance`.
+        fraction: For ``learned_range``, see :attr:`Step.variance`.
 
     Returns:
         The map at the next time, shape of ``z_t``.
@@ -150,10 +153,16 @@ class Sampler:
     Args:
         schedule: The noise schedule the network was trained with, or its config.
         spacing: Where the evaluation times lie, see ``time_pairs`` of the schedule.
-        time_difference: Extra intervals each step jumps ahead; this and the next two for
-            continuous schedules only, see :meth:`ContinuousSchedule.time_pairs`.
+        time_difference: Extra intervals each step jumps ahead. This option, ``t_min`` and ``t_max``
+            are for continuous schedules, see :meth:`ContinuousSchedule.time_pairs`.
         t_min: Cleanest time of the chain.
         t_max: Noisiest time of the chain.
+
+    Example:
+        >>> sampler = DDIMSampler(schedule=dict(type='CosineLogSNR'))
+        >>> chain = sampler.walk(predict, encode, shape=(2, 3, 8, 8), steps=10, draws=Draws())
+        >>> for step in chain:
+        ...     print(step.index, step.t, step.output.shape)
     """
 
     schedule: ContinuousSchedule | DiscreteSchedule | dict
@@ -164,10 +173,70 @@ class Sampler:
 
     #: whether the steps add noise
     stochastic: ClassVar[bool] = False
+    #: how many steps a solver looks at: 1 for single-step methods
+    memory: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
             self.schedule = NOISE_SCHEDULES.build(self.schedule)
+
+    @torch.no_grad()
+    def walk(
+        self,
+        predict: Predict,
+        encode: Callable[[Any], Tensor],
+        *,
+        shape: Sequence[int],
+        steps: int,
+        draws: Draws,
+        device: torch.device | None = None,
+    ) -> Chain:
+        """Walk from noise to a clean map; leaving the loop early stops the chain there.
+
+        Args:
+            predict: What the denoiser says of z_t (B, C, h, w) at t (1,): its output, and the
+                variance if it learns one.
+            encode: Turns an output into an estimate of the clean map (B, C, h, w).
+            shape: Shape (B, C, h, w) of the map.
+            steps: Number of denoiser calls, at least 1.
+            draws: ``start``, and ``step0``, ``step1``, ... where the steps add noise.
+            device: Where the map lives.
+
+        Yields:
+            Every step, before the map moves on.
+        """
+        pairs = self.time_pairs(steps)
+        nows = self.coefficients([now for now, _ in pairs])
+        thens = self.coefficients([then for _, then in pairs])
+        z_t = draws.normal('start', shape, device=device)
+        seen = deque(maxlen=self.memory)
+        for index, (now, then) in enumerate(zip(nows, thens, strict=True)):
+            # filled on the device: copying a number there would wait for it
+            output, variance = predict(z_t, torch.full((1,), now.t, device=z_t.device))
+            step = Step(
+                index=index, now=now, z_t=z_t, output=output, variance=variance, encode=encode
+            )
+            yield step
+            if index == steps - 1:
+                return
+            seen.append(step)
+            noise = None
+            if self.stochastic:
+                noise = draws.normal(f'step{index}', shape, device=z_t.device)
+            z_t = self.step(seen, then, noise)
+
+    def step(self, seen: Sequence[Step], then: Coefficients, noise: Tensor | None) -> Tensor:
+        """Move the map to a cleaner time.
+
+        Args:
+            seen: The steps so far, at most ``memory`` of them; ``seen[-1]`` is where the map is.
+            then: Schedule at the cleaner time.
+            noise: Standard normal, shape of the map, for a stochastic sampler.
+
+        Returns:
+            The map at the cleaner time.
+        """
+        raise NotImplementedError
 
     def time_pairs(self, steps: int) -> list[tuple[float, float]]:
         """The (t_now, t_next) of every step of a chain of ``steps``."""
@@ -182,70 +251,6 @@ class Sampler:
         alpha, sigma = self.schedule.alpha_sigma(t)
         columns = (times, alpha, sigma, self.schedule.log_snr(t))
         return [Coefficients(*row) for row in zip(*columns, strict=True)]
-
-    def step(
-        self,
-        z_t: Tensor,
-        prediction: Prediction,
-        now: Coefficients,
-        then: Coefficients,
-        noise: Tensor | None,
-    ) -> Tensor:
-        """Move ``z_t`` from one time to the next, given what is believed about the clean map.
-
-        Args:
-            z_t: Noisy map (B, C, h, w).
-            prediction: The network's, for this map and time.
-            now: Schedule at the present time.
-            then: Schedule at the next time.
-            noise: Standard normal, same shape, for a stochastic sampler.
-        """
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def sample(
-        self,
-        predict: Predict,
-        noise: Tensor,
-        steps: int,
-        *,
-        step_noise: Sequence[Tensor] | None = None,
-        generator: Generators = None,
-        callback: Callback | None = None,
-    ) -> Prediction:
-        """Run a chain from noise.
-
-        Args:
-            predict: Maps (z_t (B, C, h, w), t (1,)) to a :class:`Prediction`.
-            noise: Standard normal start (B, C, h, w).
-            steps: Number of denoiser calls, at least 1.
-            step_noise: Standard normal maps (B, C, h, w) that the steps add, one for each but the
-                last, instead of drawn ones.
-            generator: Draws the noise that stochastic steps add; one, or one per sample.
-            callback: Called with every :class:`Step`; returning True ends the chain there.
-
-        Returns:
-            The last step's prediction.
-        """
-        pairs = self.time_pairs(steps)
-        nows = self.coefficients([now for now, _ in pairs])
-        thens = self.coefficients([then for _, then in pairs])
-        z_t = noise
-        for index, (t, _) in enumerate(pairs):
-            # filled on the device: copying a number there would wait for it
-            prediction = predict(z_t, torch.full((1,), t, device=noise.device))
-            stop = callback is not None and callback(
-                Step(index, t, z_t, prediction.x0, prediction.logits)
-            )
-            if stop or index == steps - 1:
-                break
-            fresh = None
-            if step_noise is not None:
-                fresh = step_noise[index]
-            elif self.stochastic:
-                fresh = randn(z_t.shape, generator=generator, device=z_t.device)
-            z_t = self.step(z_t, prediction, nows[index], thens[index], fresh)
-        return prediction
 
 
 @SAMPLERS.register_module()
@@ -265,9 +270,10 @@ class DDIMSampler(Sampler):
             raise ValueError(f'eta must lie in [0, 1], got {self.eta}')
         self.stochastic = self.eta > 0
 
-    def step(self, z_t, prediction, now, then, noise):
+    def step(self, seen, then, noise):
         """See :func:`ddim_step`."""
-        return ddim_step(z_t, prediction.x0, now, then, eta=self.eta, noise=noise)
+        step = seen[-1]
+        return ddim_step(step.z_t, step.x0, step.now, then, eta=self.eta, noise=noise)
 
 
 @SAMPLERS.register_module()
@@ -288,16 +294,17 @@ class DDPMSampler(Sampler):
         if self.variance not in VARIANCES:
             raise ValueError(f'variance must be one of {VARIANCES}, got {self.variance!r}')
 
-    def step(self, z_t, prediction, now, then, noise):
+    def step(self, seen, then, noise):
         """See :func:`ddpm_step`."""
+        step = seen[-1]
         # drawn even where it is not used, as the authors do: the stream of numbers stays the same
         ends = then.t == self.schedule.clean_time
         return ddpm_step(
-            z_t,
-            prediction.x0,
-            now,
+            step.z_t,
+            step.x0,
+            step.now,
             then,
             noise=None if ends else noise,
             variance=self.variance,
-            fraction=prediction.variance,
+            fraction=step.variance,
         )

@@ -69,7 +69,7 @@ def check_data_roots(cfg: Config, *splits: str) -> None:
 
 
 def set_head_option(cfg: Config, name: str, value: int) -> None:
-    """Set an argument that only a diffusion head has, e.g. ``timesteps``.
+    """Set an argument that only a diffusion head has, e.g. ``steps``.
 
     Raises:
         ValueError: If the decode head does not take it.
@@ -108,7 +108,7 @@ def show_diffusion(cfg: Config) -> None:
     """Let a diffusion head inside a plain segmentor of mmseg report uncertainty and steps."""
     ours = dict(EncoderDecoder='DiffusionEncoderDecoder', DepthEstimator='DiffusionDepthEstimator')
     plain = cfg.model.type.removeprefix('mmseg.')
-    if plain in ours and takes(cfg.model.decode_head, 'timesteps'):
+    if plain in ours and takes(cfg.model.decode_head, 'steps'):
         cfg.model.type = f'mmdiffseg.{ours[plain]}'
 
 

@@ -119,7 +119,7 @@ def test_recipe(experiment):
     assert config.optim_wrapper.get('clip_grad') == (dict(max_norm=0.1) if ade else None)
     assert head.accumulation == ('prob' if ade else False)
     assert head.get('self_aligned', False) == aligned
-    assert head.timesteps == (10 if aligned else 3)
+    assert head.steps == (10 if aligned else 3)
     assert config.train_cfg.val_interval == (500 if aligned else 16000)
     assert config.default_hooks.checkpoint.interval == config.train_cfg.val_interval
     assert (config.load_from is None) == (backbone.pretrained is not None) == (not aligned)

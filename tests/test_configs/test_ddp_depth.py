@@ -126,7 +126,7 @@ def test_recipe(experiment):
     assert config.default_hooks.checkpoint.interval == config.train_cfg.val_interval
     head = model.decode_head
     assert (head.min_depth, head.max_depth) == (1e-3, 80 if kitti else 10)
-    assert head.label_encoder.scale == 0.1 and head.timesteps == 3 and head.time_input == 't'
+    assert head.label_encoder.scale == 0.1 and head.steps == 3 and head.time_input == 't'
     evaluator = config.test_evaluator
     assert (evaluator.crop, evaluator.max_depth) == (('garg', 80) if kitti else ('nyu', 10))
     assert not model.with_auxiliary_head

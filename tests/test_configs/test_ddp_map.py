@@ -34,7 +34,7 @@ def test_recipe_on_nuscenes(name, channels, generations, meta_allocation):
     with meta_allocation():
         model = MODELS.build(config.model)
     head = model.decode_head
-    assert head.randsteps == generations and head.timesteps == 3
+    assert head.generations == generations and head.steps == 3
     assert head.label_encoder.scale == 0.01
     assert head.denoiser.transform.conv.weight.shape == (256, 256 + channels, 1, 1)
     assert len(head.denoiser.encoder.layers) == 5

@@ -145,7 +145,7 @@ def test_recipe(experiment):
     head = head_of(config)
     large = any(part in name for part in ('swin-b', 'swin-l'))
     assert head.num_queries == (200 if 'swin-l_coco' in name else 100)
-    assert head.label_encoder.scale == 0.1 and head.timesteps == 1
+    assert head.label_encoder.scale == 0.1 and head.steps == 1
     assert config.auto_scale_lr.base_batch_size == (16 if semantic else 12)
     assert config.train_cfg.val_interval == config.default_hooks.checkpoint.interval == 5000
     train, test = (config[f'{k}_dataloader'].dataset.pipeline for k in ('train', 'test'))

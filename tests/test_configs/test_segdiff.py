@@ -72,8 +72,8 @@ def test_the_released_recipes(name, build):
     dropouts = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
     assert dropouts == {0.1 if name == 'vaihingen' else 0.0}
     head = model.decode_head
-    assert head.timesteps == head.noise_schedule.num_timesteps == 100
-    assert (head.randsteps, head.clip_denoised, head.loss_reduction) == (9, False, 'sum')
+    assert head.steps == head.noise_schedule.num_timesteps == 100
+    assert (head.generations, head.clip_denoised, head.loss_reduction) == (9, False, 'sum')
     assert head.diffusion_sampler.variance == 'fixed_large'
 
     assert config.crop_size == (side, side)

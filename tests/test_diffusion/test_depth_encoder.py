@@ -17,7 +17,7 @@ def test_ends_of_the_range():
     depth = torch.tensor([0.0, 1.0, 3.0, 5.0, 9.0])
     torch.testing.assert_close(encoder.encode(depth), torch.tensor([-0.15, -0.1, 0.0, 0.1, 0.3]))
     expected = torch.tensor([-0.1, -0.1, 0.0, 0.1, 0.1])
-    torch.testing.assert_close(encoder.encode_logits(depth), expected)
+    torch.testing.assert_close(encoder.encode_output(depth), expected)
 
 
 @pytest.mark.parametrize(

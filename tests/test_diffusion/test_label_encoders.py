@@ -22,7 +22,7 @@ def test_labels_survive_the_round_trip(encoder, num_classes):
 def test_logits_are_encoded_by_their_most_likely_class(encoder):
     encoder = encoder(num_classes=5)
     logits = torch.randn(2, 5, 4, 4)
-    assert torch.equal(encoder.encode_logits(logits), encoder.encode(logits.argmax(1)))
+    assert torch.equal(encoder.encode_output(logits), encoder.encode(logits.argmax(1)))
 
 
 def test_one_hot_codes():

@@ -51,7 +51,7 @@ def test_binary_encoding():
     x0 = encoder.encode(masks)
     torch.testing.assert_close(x0, torch.tensor([[[0.1, -0.1]]]))
     assert torch.equal(encoder.decode(x0), masks)
-    x0 = encoder.encode_logits(torch.tensor([40.0, 0.0, -40.0]))
+    x0 = encoder.encode_output(torch.tensor([40.0, 0.0, -40.0]))
     torch.testing.assert_close(x0, torch.tensor([0.1, 0.0, -0.1]))
     signals = torch.tensor([-3.0, -0.05, 0.0, 0.1, 2.0], dtype=torch.float64)
     soft = encoder.to_soft_masks(signals)

@@ -28,7 +28,7 @@ def test_logits_are_encoded_by_what_is_more_likely_than_not():
     encoder = MultiLabelEncoder(num_classes=2, channels=8)
     logits = torch.tensor([[[[1.0, -1.0, 0.0]], [[2.0, 3.0, -4.0]]]])
     expected = encoder.encode(torch.tensor([[[[1, 0, 0]], [[1, 1, 0]]]]))
-    assert torch.equal(encoder.encode_logits(logits), expected)
+    assert torch.equal(encoder.encode_output(logits), expected)
 
 
 def test_every_row_learns_where_it_is_used():

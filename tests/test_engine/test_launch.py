@@ -48,14 +48,14 @@ def test_missing_data_root_is_named(cfg, tmp_path):
 
 
 def test_head_options_reach_a_diffusion_head_only(cfg):
-    launch.set_head_option(cfg, 'timesteps', 7)
-    assert cfg.model.decode_head.timesteps == 7
+    launch.set_head_option(cfg, 'steps', 7)
+    assert cfg.model.decode_head.steps == 7
     cfg.model.decode_head = {'type': 'mmdiffseg.DFormerSegHead'}  # takes it as its base does
-    launch.set_head_option(cfg, 'timesteps', 8)
-    assert cfg.model.decode_head.timesteps == 8
+    launch.set_head_option(cfg, 'steps', 8)
+    assert cfg.model.decode_head.steps == 8
     cfg.model.decode_head = {'type': 'FCNHead'}
-    with pytest.raises(ValueError, match='FCNHead takes no timesteps'):
-        launch.set_head_option(cfg, 'timesteps', 7)
+    with pytest.raises(ValueError, match='FCNHead takes no steps'):
+        launch.set_head_option(cfg, 'steps', 7)
     cfg.model = dict(type='Mask2Former', panoptic_head=dict(type='mmdiffseg.DFormerHead'))
     launch.set_head_option(cfg, 'seed', 9)
     assert cfg.model.panoptic_head.seed == 9

@@ -57,14 +57,14 @@ def test_unknown_and_missing_keys(call_tool, tiny_config, tmp_path, weights):
 
 def test_no_steps(call_tool, tiny_config):
     with pytest.raises(ValueError, match='at least 1.* 0'):
-        call_tool('test.py', tiny_config, 'any.pth', '--timesteps', 0)
+        call_tool('test.py', tiny_config, 'any.pth', '--steps', 0)
 
 
 def test_steps_for_a_head_without_any(call_tool, tiny_config, shapes_root):
     fcn = tiny_config.with_name('fcn.py')
     fcn.write_text(tiny_config.read_text().replace('ddp_r18_shapes', 'fcn_r18_shapes'))
-    with pytest.raises(ValueError, match='FCNHead takes no timesteps'):
-        call_tool('test.py', fcn, 'any.pth', '--timesteps', 3)
+    with pytest.raises(ValueError, match='FCNHead takes no steps'):
+        call_tool('test.py', fcn, 'any.pth', '--steps', 3)
 
 
 def test_a_film_without_a_folder(call_tool, tiny_config, capsys):

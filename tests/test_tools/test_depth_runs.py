@@ -23,7 +23,7 @@ def test_training_testing_and_pictures(tiny_config, run_tool, tmp_path):
     folders = [tmp_path / name for name in ('out', 'show')]
     run_tool(
         'test.py',
-        *(config, checkpoint, '--work-dir', tmp_path / 'plain', '--timesteps', 2),
+        *(config, checkpoint, '--work-dir', tmp_path / 'plain', '--steps', 2),
         *('--out', folders[0], '--show-dir', folders[1], '--film'),
     )
     found = metrics(tmp_path / 'plain', DEPTH_ERRORS)

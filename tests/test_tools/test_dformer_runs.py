@@ -65,7 +65,7 @@ def test_one_test_scores_and_draws_all_tasks(trained_dformer, shapes_root, run_t
     config, work_dir = trained_dformer
     run_tool(
         'test.py',
-        *(config, work_dir / 'iter_4.pth', '--data-root', shapes_root, '--timesteps', 2),
+        *(config, work_dir / 'iter_4.pth', '--data-root', shapes_root, '--steps', 2),
         *('--work-dir', tmp_path / 'work', '--show-dir', tmp_path / 'show'),
     )
     scores = metrics(tmp_path / 'work', SCORES)

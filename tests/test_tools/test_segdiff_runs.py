@@ -18,7 +18,7 @@ pytestmark = pytest.mark.recipe
 
 TINY = """
 _base_ = {base!r}
-model = dict(decode_head=dict(timesteps=3, randsteps=2))
+model = dict(decode_head=dict(steps=3, generations=2))
 train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(data_root={data!r}))
 val_dataloader = dict(

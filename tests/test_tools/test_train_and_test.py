@@ -32,7 +32,7 @@ def test_testing_writes_labels_panels_and_films(tiny_config, trained, run_tool, 
     run_tool(
         'test.py',
         *(tiny_config, trained / 'iter_6.pth'),
-        *('--work-dir', tmp_path / 'work', '--timesteps', 2),
+        *('--work-dir', tmp_path / 'work', '--steps', 2),
         *('--out', tmp_path / 'labels', '--show-dir', tmp_path / 'show', '--film'),
     )
     assert 0 <= metrics(tmp_path / 'work')['mIoU'] <= 100

@@ -70,7 +70,7 @@ def prediction(model: nn.Module, images: torch.Tensor, steps: int | None) -> Cal
 
     def predict() -> None:
         if steps is not None:
-            head.timesteps = steps
+            head.steps = steps
         samples = [SegDataSample(metainfo=metainfo) for _ in images]
         if hasattr(model, 'panoptic_head'):
             head.predict(model.extract_feat(images), samples)
@@ -91,7 +91,7 @@ def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Nam
     images = torch.randn(batch_size, 3, *args.size, device=device)
     calls = {}
     for name, model in models.items():
-        diffuses = hasattr(head_of(model), 'timesteps')
+        diffuses = hasattr(head_of(model), 'steps')
         for steps in args.steps if diffuses else [None]:
             calls[name, steps] = prediction(model, images, steps)
     seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 def at_once(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tensor]) -> Tensor:
     """All chains in one batch, the image encoded once: (N, C, H, W)."""
     head = model.decode_head
-    head.randsteps = len(noise)
+    head.generations = len(noise)
     (feature,) = model.extract_feat(image)
     steps = len(step_noise) + 1
     return head.sample(feature, noise=noise, step_noise=step_noise, steps=steps)[:, 0]
@@ -50,7 +50,7 @@ def at_once(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tenso
 def one_by_one(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tensor]) -> Tensor:
     """Each chain for itself, the image encoded in every step: (N, C, H, W)."""
     head = model.decode_head
-    head.randsteps = 1
+    head.generations = 1
     prepare, masks = head.denoiser.prepare, []
 
     def encode_again(z_t: Tensor, t: Tensor, context: None, class_ids: None = None) -> Tensor:

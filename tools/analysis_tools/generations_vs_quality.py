@@ -88,7 +88,7 @@ def evaluate(
     head = model.decode_head
     ddpm = head.diffusion_sampler
     samplers = dict(ddpm=ddpm, ddim=DDIMSampler(schedule=ddpm.schedule, spacing='uniform'))
-    head.randsteps = max(generations)
+    head.generations = max(generations)
     metrics = defaultdict(BinaryMaskMetric)
     seconds, images = defaultdict(float), 0
     for batch in batches:

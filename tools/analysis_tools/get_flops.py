@@ -1,9 +1,9 @@
 r"""Count multiply-adds and parameters of a model, with mmseg's own tool.
 
     python tools/analysis_tools/get_flops.py CONFIG --shape 512 512 \
-        --cfg-options model.decode_head.timesteps=1
+        --cfg-options model.decode_head.steps=1
 
-The count covers encoding and all sampling steps; two counts that differ in `timesteps` tell them
+The count covers encoding and all sampling steps; two counts that differ in `steps` tell them
 apart. As in mmseg it leaves out what is no matrix product, and the auxiliary head.
 """
 

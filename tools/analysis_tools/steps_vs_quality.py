@@ -196,7 +196,7 @@ def main() -> None:
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     launch.check_data_roots(cfg, 'test')
-    launch.set_head_option(cfg, 'timesteps', max(args.steps))
+    launch.set_head_option(cfg, 'steps', max(args.steps))
     launch.show_diffusion(cfg)
     model = MODELS.build(cfg.model)
     load_exactly(model, load_checkpoint_file(args.checkpoint)['state_dict'], source=args.checkpoint)

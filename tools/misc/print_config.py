@@ -1,6 +1,6 @@
 """Print a config with all its bases, and on request the model built from it.
 
-python tools/misc/print_config.py CONFIG --cfg-options model.decode_head.timesteps=10
+python tools/misc/print_config.py CONFIG --cfg-options model.decode_head.steps=10
 """
 
 import argparse

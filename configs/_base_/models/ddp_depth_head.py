@@ -15,8 +15,8 @@ depth_head = dict(
         feedforward_ratio=4,
         time_modulation=True,
     ),
-    timesteps=3,
-    randsteps=1,
+    steps=3,
+    generations=1,
     gt_downsample='bilinear',
     loss_decode=dict(type='mmdiffseg.SigLoss', loss_weight=1.0),
 )

@@ -15,7 +15,7 @@ map_head = dict(
         feedforward_ratio=4,
         time_modulation=True,
     ),
-    timesteps=3,
-    randsteps=1,
+    steps=3,
+    generations=1,
     loss_decode=dict(type='mmdiffseg.MultiLabelFocalLoss', gamma=2.0, alpha=-1, loss_weight=1.0),
 )

@@ -35,7 +35,7 @@ model = dict(
         label_encoder=dict(type='mmdiffseg.MaskSetEncoder', encoding='binary', scale=0.1),
         noise_schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=1000),
         diffusion_sampler=dict(type='mmdiffseg.DDIMSampler', spacing='trailing_truncated', eta=1.0),
-        timesteps=1,
+        steps=1,
         time_modulation='all',
         pixel_decoder=dict(
             type='mmdiffseg.MSDeformAttnPixelDecoder',

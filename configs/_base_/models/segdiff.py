@@ -26,7 +26,7 @@ model = dict(
             channel_mult=(1, 1, 2, 2, 4, 4),
             attention_downsample=(8, 16),
         ),
-        randsteps=9,
+        generations=9,
         clip_denoised=False,
         loss_reduction='sum',
     ),

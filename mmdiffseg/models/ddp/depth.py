@@ -7,8 +7,7 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
-from mmdiffseg.diffusion.corruption import corrupt
-from mmdiffseg.diffusion.randomness import randn
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.ddp.head import DDPBaseHead
 from mmdiffseg.models.ddp.sparse_depth import DOWNSAMPLE_RULES, downsample_depth
 from mmdiffseg.registry import MODELS
@@ -24,7 +23,7 @@ class DDPDepthHead(DDPBaseHead):
     ``time_modulation`` of :class:`DeformableMapDecoder`.
 
     Args:
-        in_channels: Channels of the image feature, or of each feature map to be joined.
+        in_channels: Channels of the image feature.
         channels: Width C of the map decoder.
         min_depth: Least depth that can be predicted, in metres.
         max_depth: Largest depth, in metres; predictions are cut off there.
@@ -32,26 +31,26 @@ class DDPDepthHead(DDPBaseHead):
         noise_schedule: Config of the noise schedule.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the map decoder; the channel numbers are filled in.
-        timesteps: Sampling steps at test time.
-        randsteps: Generations per image at test time, averaged.
-        sample_range: Range of the training times; sampling goes down to 0 in any case.
+        steps: Sampling steps at test time.
+        generations: Generations per image at test time, averaged.
+        sample_range: Range of the training times. Sampling starts at its noisy end (the released
+            code at 1: ``diffusion_sampler=dict(..., t_max=1.0)``) and always goes down to 0.
         time_input: What the decoder is told of the time: ``'t'`` itself or ``'log_snr'``.
         gt_downsample: How the ground truth, 0 where nothing was measured, becomes as small as the
             feature, see :func:`downsample_depth`.
         scale_up: Predict sigmoid times ``max_depth`` instead of relu plus ``min_depth``.
-        max_batch: Most maps to denoise at once: generations beyond it run one after the other, but
-            never less than one for all images of the batch.
+        max_batch: Most maps to denoise at once: generations, and images, beyond it run one after
+            the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss on the depths, called with prediction and truth.
-        in_index: Which of the neck's or backbone's outputs to use.
-        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
+        in_index: Which output of the neck or backbone to use; mmseg's default, the last one.
         align_corners: How predictions are resized.
     """
 
     def __init__(
         self,
         *,
-        in_channels: int | Sequence[int],
+        in_channels: int,
         channels: int = 256,
         min_depth: float = 1e-3,
         max_depth: float,
@@ -59,8 +58,8 @@ class DDPDepthHead(DDPBaseHead):
         noise_schedule: dict = dict(type='CosineGamma'),
         diffusion_sampler: dict = dict(type='DDIMSampler', time_difference=1),
         denoiser: dict = dict(type='mmdiffseg.DeformableMapDecoder', num_layers=6),
-        timesteps: int = 3,
-        randsteps: int = 1,
+        steps: int = 3,
+        generations: int = 1,
         sample_range: tuple[float, float] = (0.0, 0.999),
         time_input: str = 't',
         gt_downsample: str = 'bilinear',
@@ -68,8 +67,7 @@ class DDPDepthHead(DDPBaseHead):
         max_batch: int | None = None,
         seed: int = 0,
         loss_decode: dict | Sequence[dict] = dict(type='mmdiffseg.SigLoss', loss_weight=1.0),
-        in_index: int | Sequence[int] = 0,
-        input_transform: str | None = None,
+        in_index: int = -1,
         align_corners: bool = False,
     ) -> None:
         if gt_downsample not in DOWNSAMPLE_RULES:
@@ -82,17 +80,16 @@ class DDPDepthHead(DDPBaseHead):
             num_classes=1,
             label_encoder={**label_encoder, 'min_depth': min_depth, 'max_depth': max_depth},
             noise_schedule=noise_schedule,
-            diffusion_sampler=diffusion_sampler,
+            diffusion_sampler={'t_max': sample_range[1], **diffusion_sampler},
             denoiser=denoiser,
-            timesteps=timesteps,
-            randsteps=randsteps,
+            steps=steps,
+            generations=generations,
             sample_range=sample_range,
             time_input=time_input,
             max_batch=max_batch,
             seed=seed,
             loss_decode=loss_decode,
             in_index=in_index,
-            input_transform=input_transform,
             ignore_index=255,
             align_corners=align_corners,
             threshold=0.0,
@@ -126,9 +123,7 @@ class DDPDepthHead(DDPBaseHead):
         batch_data_samples: SampleList,
         train_cfg: dict,
         *,
-        t: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> dict:
         """Depth loss of one denoising step at a random time.
 
@@ -137,9 +132,7 @@ class DDPDepthHead(DDPBaseHead):
             batch_data_samples: Samples with ``gt_depth_map`` (1, H, W) in metres, 0 where nothing
                 was measured.
             train_cfg: Unused, part of mmseg's interface.
-            t: Times (B,) instead of drawn ones.
-            noise: Standard normal (B, 1, h, w) instead of drawn noise.
-            generator: Draws what is not given; torch's global one by default.
+            draws: Uniform ``t`` (B,) and normal ``eps`` (B, 1, h, w), in this order.
 
         Returns:
             The losses by name, ``loss_sig``.
@@ -151,31 +144,10 @@ class DDPDepthHead(DDPBaseHead):
         feature = self._transform_inputs(inputs)
         depth = torch.stack([sample.gt_depth_map.data for sample in batch_data_samples])
         self._check_depth(depth)
-        output = self.denoise_depth(feature, depth, t=t, noise=noise, generator=generator)
-        return self.loss_by_feat(output, batch_data_samples)
-
-    def denoise_depth(
-        self,
-        feature: Tensor,
-        depth: Tensor,
-        *,
-        t: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Depths (B, 1, h, w) for the true ones (B, 1, H, W) corrupted at times t.
-
-        See :meth:`loss` for the arguments.
-        """
         small = downsample_depth(depth, feature.shape[2:], self.gt_downsample)
-        x0 = self.label_encoder.encode(small)
-        # drawn in the released code's order
-        if t is None:
-            t = self.draw_times(feature, generator)
-        if noise is None:
-            noise = randn(x0.shape, generator=generator, device=feature.device)
-        z_t = corrupt(x0, noise, *self.noise_schedule.alpha_sigma(t))
-        return self.denoise(z_t, t, self.denoiser.prepare(feature))
+        z_t, t, _ = self.corrupt(self.label_encoder.encode(small), draws or Draws())
+        output = self.denoise(z_t, t, self.denoiser.prepare(feature))
+        return self.loss_by_feat(output, batch_data_samples)
 
     def loss_by_feat(self, output: Tensor, batch_data_samples: SampleList) -> dict:
         """Losses of depths (B, 1, h, w), resized to the ground truth."""

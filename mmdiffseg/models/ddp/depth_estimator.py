@@ -8,7 +8,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.uncertainty import DepthChange, DepthSpread
+from mmdiffseg.diffusion.uncertainty import DepthChange, DepthSpread, Tracker
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
 from mmdiffseg.registry import MODELS
 
@@ -23,16 +23,16 @@ class DiffusionDepthEstimator(DiffusionEncoderDecoder, DepthEstimator):
     metres wherever a :class:`DiffusionEncoderDecoder` gives ``seg_logits`` and ``pred_sem_seg``.
     ``test_cfg.uncertainty`` names the measure: ``change`` (default, relative change of the depth
     over the steps) or ``spread`` (relative standard deviation over the generations; give the head
-    ``randsteps`` > 1).
+    several ``generations``).
     """
 
-    def _tracker(self, images: int) -> DepthChange | DepthSpread:
+    def _tracker(self, images: int) -> Tracker:
         measure = self.test_cfg.get('uncertainty', 'change')
         if measure not in MEASURES:
             raise ValueError(f'uncertainty must be one of {MEASURES}, got {measure!r}')
         if measure == 'change':
             return DepthChange(images)
-        return DepthSpread(images, steps=self.decode_head.timesteps)
+        return DepthSpread(images)
 
     def _restore(self, maps: Tensor, data_samples: OptSampleList) -> list[Tensor]:
         if data_samples is not None:

@@ -6,6 +6,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import MODELS
 
 
@@ -13,16 +14,23 @@ from mmdiffseg.registry import MODELS
 class MapSegmentor(EncoderDecoder):
     """mmseg's ``EncoderDecoder`` around a map head, whose cells are not those of the input.
 
-    The input is whatever the backbone makes BEV features of: with :class:`IdentityBackbone` the
+    The input is what the backbone makes BEV features of; with :class:`IdentityBackbone` it is the
     feature itself, computed before.
     """
 
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        *,
+        draws: Draws | None = None,
+    ) -> SampleList:
         """Predict the maps.
 
         Args:
             inputs: Images or features (B, C, H, W).
             data_samples: Their samples, filled in place.
+            draws: Randomness of a diffusion head, see :meth:`DiffusionHead.chains`.
 
         Returns:
             Samples with ``map_prob`` (K, h, w), the probability of every class in every cell.
@@ -30,7 +38,9 @@ class MapSegmentor(EncoderDecoder):
         if data_samples is None:
             data_samples = [SegDataSample() for _ in inputs]
         metas = [sample.metainfo for sample in data_samples]
-        maps = self.decode_head.predict(self.extract_feat(inputs), metas, self.test_cfg)
+        options = {} if draws is None else dict(draws=draws)  # a plain head takes none
+        features = self.extract_feat(inputs)
+        maps = self.decode_head.predict(features, metas, self.test_cfg, **options)
         for sample, prob in zip(data_samples, maps, strict=True):
             sample.map_prob = PixelData(data=prob)
         return data_samples

@@ -8,7 +8,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.corruption import corrupt
-from mmdiffseg.diffusion.randomness import randn
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.ddp.head import DDPBaseHead
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS
 
@@ -22,7 +22,7 @@ class DDPHead(DDPBaseHead):
     re-encode the most likely class, step to a cleaner time. The image is encoded once.
 
     Args:
-        in_channels: Channels of the image feature, or of each feature map to be joined.
+        in_channels: Channels of the image feature.
         channels: Width C of the map decoder.
         num_classes: Number K of classes.
         label_encoder: Config of the label encoder; classes and ignore index are filled in, and for
@@ -30,43 +30,42 @@ class DDPHead(DDPBaseHead):
         noise_schedule: Config of the noise schedule.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the map decoder; the channel numbers are filled in.
-        timesteps: Sampling steps at test time.
-        randsteps: Generations per image at test time, averaged.
+        steps: Sampling steps at test time.
+        generations: Generations per image at test time, averaged.
         accumulation: False returns the last step's logits; ``'prob'`` the class probabilities
             averaged over all steps, in the place of logits (the authors' ADE20K setting).
-        sample_range: Range of the training times.
+        sample_range: Range of the training times. Sampling stays within it; the released code
+            starts outside, at 1: ``diffusion_sampler=dict(..., t_max=1.0)``.
         self_aligned: Train on the model's own prediction from pure noise instead of the ground
             truth (the paper's self-aligned denoising, for the last iterations).
-        max_batch: Most maps to denoise at once: generations beyond it run one after the other, but
-            never less than one for all images of the batch.
+        max_batch: Most maps to denoise at once: generations, and images, beyond it run one after
+            the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss on the logits.
-        in_index: Which of the neck's or backbone's outputs to use.
-        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
-        ignore_index: Label that no loss is paid for.
+        in_index: Which output of the neck or backbone to use; mmseg's default, the last one.
+        ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How logits are resized.
     """
 
     def __init__(
         self,
         *,
-        in_channels: int | Sequence[int],
+        in_channels: int,
         channels: int = 256,
         num_classes: int,
         label_encoder: dict = dict(type='ClassEmbeddingEncoder', scale=0.01),
         noise_schedule: dict = dict(type='CosineLogSNR'),
         diffusion_sampler: dict = dict(type='DDIMSampler', time_difference=1),
         denoiser: dict = dict(type='mmdiffseg.DeformableMapDecoder', num_layers=6),
-        timesteps: int = 3,
-        randsteps: int = 1,
+        steps: int = 3,
+        generations: int = 1,
         accumulation: bool | str = False,
         sample_range: tuple[float, float] = (0.0, 0.999),
         self_aligned: bool = False,
         max_batch: int | None = None,
         seed: int = 0,
         loss_decode: dict | Sequence[dict] = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0),
-        in_index: int | Sequence[int] = 0,
-        input_transform: str | None = None,
+        in_index: int = -1,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
@@ -84,17 +83,20 @@ class DDPHead(DDPBaseHead):
                 'ignore_index': ignore_index,
             },
             noise_schedule=noise_schedule,
-            diffusion_sampler={'t_min': sample_range[0], **diffusion_sampler},
+            diffusion_sampler={
+                't_min': sample_range[0],
+                't_max': sample_range[1],
+                **diffusion_sampler,
+            },
             denoiser=denoiser,
-            timesteps=timesteps,
-            randsteps=randsteps,
+            steps=steps,
+            generations=generations,
             sample_range=sample_range,
             time_input='log_snr',
             max_batch=max_batch,
             seed=seed,
             loss_decode=loss_decode,
             in_index=in_index,
-            input_transform=input_transform,
             ignore_index=ignore_index,
             align_corners=align_corners,
         )
@@ -108,9 +110,7 @@ class DDPHead(DDPBaseHead):
         batch_data_samples: SampleList,
         train_cfg: dict,
         *,
-        t: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> dict:
         """Segmentation loss of one denoising step at a random time.
 
@@ -118,54 +118,41 @@ class DDPHead(DDPBaseHead):
             inputs: Features of the neck.
             batch_data_samples: Samples with ``gt_sem_seg`` (1, H, W).
             train_cfg: Unused, part of mmseg's interface.
-            t: Times (B,) instead of drawn ones.
-            noise: Standard normal (B, C, h, w) instead of drawn noise.
-            generator: Draws what is not given; torch's global one by default.
+            draws: Uniform ``t`` (B,) and normal ``eps`` (B, C, h, w); the other way round in the
+                self-aligned stage, as in the released code.
 
         Returns:
             mmseg's ``loss_ce`` and ``acc_seg``.
+
+        Raises:
+            ValueError: Labels outside [0, K) that are not ignored.
         """
+        draws = draws or Draws()
         feature = self._transform_inputs(inputs)
         labels = self._stack_batch_gt(batch_data_samples)  # (B, 1, H, W)
         self._check_labels(labels)
-        logits = self.denoise_labels(feature, labels, t=t, noise=noise, generator=generator)
-        return self.loss_by_feat(logits, batch_data_samples)
-
-    def denoise_labels(
-        self,
-        feature: Tensor,
-        labels: Tensor,
-        *,
-        t: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Logits (B, K, h, w) for the labels (B, 1, H, W) corrupted at times t.
-
-        The self-aligned stage decodes pure noise first, without gradient, and corrupts what it
-        found, with the same noise; the table of the label encoder still learns through it.
-        See :meth:`loss` for the arguments.
-        """
-        b, _, h, w = feature.shape
-        # drawn in the released code's order: the time first, but last when self-aligned
-        if t is None and not self.self_aligned:
-            t = self.draw_times(feature, generator)
-        if noise is None:
-            shape = (b, self.label_encoder.channels, h, w)
-            noise = randn(shape, generator=generator, device=feature.device)
-        if t is None:
-            t = self.draw_times(feature, generator)
-
         context = self.denoiser.prepare(feature)
         if self.self_aligned:
-            with torch.no_grad():
-                labels = self.denoise(noise, torch.ones_like(t), context).argmax(dim=1)
-            # older torch would use the half-precision weights cast here, which have no gradient
-            torch.clear_autocast_cache()
+            z_t, t = self._corrupt_own(feature, context, draws)
         else:
-            labels = F.interpolate(labels.float(), size=(h, w), mode='nearest').long()[:, 0]
-        z_t = corrupt(self.label_encoder.encode(labels), noise, *self.noise_schedule.alpha_sigma(t))
-        return self.denoise(z_t, t, context)
+            labels = F.interpolate(labels.float(), size=feature.shape[2:], mode='nearest')
+            z_t, t, _ = self.corrupt(self.label_encoder.encode(labels.long()[:, 0]), draws)
+        return self.loss_by_feat(self.denoise(z_t, t, context), batch_data_samples)
+
+    def _corrupt_own(self, feature: Tensor, context: tuple, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Corrupt what the model finds in pure noise, with the same noise: z_t and t.
+
+        The decoding has no gradient, but the table of the label encoder still learns through it.
+        """
+        shape = (len(feature), *self.map_shape(feature, ()))
+        eps = draws.normal('eps', shape, device=feature.device)
+        t = self.draw_times(len(feature), draws, feature.device)
+        with torch.no_grad():
+            labels = self.denoise(eps, torch.ones_like(t), context).argmax(dim=1)
+        # older torch would use the half-precision weights cast here, which have no gradient
+        torch.clear_autocast_cache()
+        x0 = self.label_encoder.encode(labels)
+        return corrupt(x0, eps, *self.noise_schedule.alpha_sigma(t)), t
 
     def _check_labels(self, labels: Tensor) -> None:
         known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)

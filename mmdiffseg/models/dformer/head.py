@@ -1,6 +1,6 @@
 """DFormer's heads: panoptic, instance and semantic segmentation by denoising a set of masks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -9,24 +9,19 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmdiffseg.diffusion.corruption import corrupt
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.mask_sets import fill_slots
-from mmdiffseg.diffusion.randomness import randn
-from mmdiffseg.diffusion.samplers import Callback, Step
-from mmdiffseg.models.dformer.mask_classification import (
-    MaskPrediction,
-    SetPrediction,
-    average,
-    class_scores,
-)
+from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.models.dformer.mask_classification import MaskPrediction, average, class_scores
 from mmdiffseg.models.dformer.mask_decoder import ImageContext, NoisyMaskDecoder
-from mmdiffseg.models.sampling import noise_keys, sample_generations
-from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
+from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.registry import MODELS
 
 NOISE_SIZES = ('img', 'padded')
 
 
 @MODELS.register_module()
-class DFormerHead(NoisyMaskDecoder):
+class DFormerHead(DiffusionHead, NoisyMaskDecoder):
     """Head of DFormer (arXiv 2306.03437) for mmdet's plain ``Mask2Former``.
 
     Training fills Q slots with the image's masks and with random ones, corrupts them at a random
@@ -38,7 +33,8 @@ class DFormerHead(NoisyMaskDecoder):
         label_encoder: Config of the encoder of masks.
         noise_schedule: Config of a discrete noise schedule.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
-        timesteps: Sampling steps at test time.
+        steps: Sampling steps at test time.
+        max_batch: Most images to denoise at once; None sets no bound.
         noise_size: ``'img'``: the noise has the size of the images without padding, where all of
             the batch have one size, and is stretched over the padding, as the released code does
             with its one image; otherwise, and with ``'padded'``, that of the padded batch.
@@ -53,7 +49,8 @@ class DFormerHead(NoisyMaskDecoder):
         label_encoder: dict = dict(type='MaskSetEncoder', scale=0.1),
         noise_schedule: dict = dict(type='CosineBetas', num_timesteps=1000),
         diffusion_sampler: dict = dict(type='DDIMSampler', spacing='trailing_truncated', eta=1.0),
-        timesteps: int = 1,
+        steps: int = 1,
+        max_batch: int | None = None,
         noise_size: str = 'img',
         ensemble_steps: bool = False,
         seed: int = 0,
@@ -62,28 +59,55 @@ class DFormerHead(NoisyMaskDecoder):
         super().__init__(**decoder)
         if noise_size not in NOISE_SIZES:
             raise ValueError(f'noise_size must be one of {NOISE_SIZES}, got {noise_size!r}')
-        self.label_encoder = LABEL_ENCODERS.build(label_encoder)
-        self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
-        self.diffusion_sampler = SAMPLERS.build(
-            {**diffusion_sampler, 'schedule': self.noise_schedule}
+        self.build_diffusion(
+            label_encoder=label_encoder,
+            noise_schedule=noise_schedule,
+            diffusion_sampler=diffusion_sampler,
+            steps=steps,
+            generations=1,
+            max_batch=max_batch,
+            seed=seed,
         )
-        self.diffusion_sampler.time_pairs(timesteps)  # refuses impossible step counts right here
-        self.timesteps = timesteps
         self.noise_size = noise_size
         self.ensemble_steps = ensemble_steps
-        self.seed = seed
 
     def denoise(self, z_t: Tensor, t: Tensor, context: ImageContext) -> MaskPrediction:
         """Masks and classes for noisy signals (B, Q, h, w) at times (B,) or (1,)."""
         soft_masks = (self.label_encoder.to_soft_masks(signals) for signals in z_t)
         return self.decode(self.read(soft_masks, context), t, context)
 
+    def prepare(self, feature: Sequence[Tensor], metas: Sequence[dict]) -> ImageContext:
+        """See :meth:`DiffusionHead.prepare`; for the maps of the backbone."""
+        return NoisyMaskDecoder.prepare(self, feature)
+
+    def map_shape(self, feature: Sequence[Tensor], metas: Sequence[dict]) -> tuple[int, int, int]:
+        """A signal for each query, of the size of the noise."""
+        return (self.num_queries, *self._noise_size(feature, metas))
+
+    def encode_output(self, output: MaskPrediction, size: tuple[int, int]) -> Tensor:
+        """Encode the masks of a prediction to signals (B, Q, h, w)."""
+        x0 = self.label_encoder.encode_output(output.masks)
+        return F.interpolate(x0, size, mode='bilinear', align_corners=False)
+
+    def probabilities(self, output: MaskPrediction) -> Tensor:
+        """Class probabilities (B, K, H / 4, W / 4): the scores of all classes, made to sum to 1."""
+        scores = class_scores(*output)
+        return scores / scores.sum(dim=1, keepdim=True).clamp(min=1e-6)
+
+    def summarise(self, chains: Iterable[Chain], images: int) -> MaskPrediction:
+        """The final prediction, or with ``ensemble_steps`` the mean over the steps."""
+        seen = []
+        for chain in chains:
+            for step in chain:
+                seen = [*seen, step.output] if self.ensemble_steps else [step.output]
+        return average(seen)
+
     def forward(
         self, x: Sequence[Tensor], batch_data_samples: list | None = None
     ) -> MaskPrediction:
-        """Sample masks and classes from the backbone's maps; see :meth:`sample`."""
-        metas = [sample.metainfo for sample in batch_data_samples or ()]
-        return self.sample(x, metas or [{}] * len(x[0]))
+        """Sample masks and classes from the backbone's maps."""
+        metas = [sample.metainfo for sample in batch_data_samples or ()] or [{}] * len(x[0])
+        return self.sample(x, metas)
 
     def loss(
         self,
@@ -91,11 +115,7 @@ class DFormerHead(NoisyMaskDecoder):
         batch_data_samples: list,
         train_cfg: dict | None = None,
         *,
-        t: Tensor | None = None,
-        noise: Sequence[Tensor] | None = None,
-        padding: Sequence[Tensor] | None = None,
-        order: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> dict[str, Tensor]:
         """Mask2Former's set loss behind every layer, for masks corrupted at a random time.
 
@@ -103,12 +123,9 @@ class DFormerHead(NoisyMaskDecoder):
             x: The backbone's maps.
             batch_data_samples: Samples with the ground truth of the task.
             train_cfg: Unused, part of mmseg's interface.
-            t: Times (B,), integer, instead of drawn ones.
-            noise: For each image, standard normal (Q, H, W) instead of drawn noise.
-            padding: For each image, the random masks, see :func:`fill_slots`.
-            order: For each image, the order of the slots, see :func:`fill_slots`.
-            generator: Draws what is not given; torch's global one by default. The points of the
-                loss are always drawn by that.
+            draws: For each image in turn integer ``t`` (1,), the random masks ``padding`` and the
+                ``order`` of the slots (see :func:`fill_slots`), and normal ``eps`` (1, Q, H, W).
+                The points of the loss are always drawn by torch's global generator.
 
         Returns:
             ``loss_cls``, ``loss_mask`` and ``loss_dice`` of the last layer, and of layer i as
@@ -119,41 +136,34 @@ class DFormerHead(NoisyMaskDecoder):
         """
         targets = self.make_targets(batch_data_samples)
         self._check_labels(targets)
+        draws = draws or Draws()
         times = []
 
         def corrupted() -> Iterator[Tensor]:
             # One image at a time, in the released code's order of draws: its 100 masks in full
             # resolution and in float64 are nearly a gigabyte.
             for i, target in enumerate(targets):
-                device = target.masks.device
-                if t is None:
-                    count = self.noise_schedule.num_timesteps
-                    time = torch.randint(count, (1,), generator=generator, device=device)
-                else:
-                    time = t[i : i + 1]
-                times.append(time)
-                slots = fill_slots(
-                    target.masks.bool(),
-                    self.num_queries,
-                    padding=None if padding is None else padding[i],
-                    order=None if order is None else order[i],
-                    generator=generator,
+                z_t, t = self._corrupt_masks(
+                    target.masks.bool(), draws.select([i], of=len(targets))
                 )
-                x0 = self.label_encoder.encode(slots[None], generator=generator)  # (1, Q, H, W)
-                if noise is None:
-                    eps = randn(x0.shape, generator=generator, device=device)
-                else:
-                    eps = noise[i][None]
-                alpha, sigma = self.noise_schedule.alpha_sigma(time)
-                yield self.label_encoder.to_soft_masks(corrupt(x0, eps, alpha, sigma)[0])
+                times.append(t)
+                yield self.label_encoder.to_soft_masks(z_t[0])
 
-        context = self.prepare(x)
+        context = self.prepare(x, ())
         reading = self.read(corrupted(), context)
         predictions = self.decode_every_layer(reading, torch.cat(times), context)
         metas = [sample.metainfo for sample in batch_data_samples]
         # 12544 points summed for the assignment are too much for half precision
         with torch.autocast(x[0].device.type, enabled=False):
             return self.loss_by_feat(*zip(*predictions, strict=True), targets, metas)
+
+    def _corrupt_masks(self, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Corrupt the masks (n, H, W) of one image, in slots: z_t (1, Q, H, W) and t (1,)."""
+        t = self.draw_times(1, draws, masks.device)
+        slots = fill_slots(masks, self.num_queries, draws)
+        x0 = self.label_encoder.encode(slots[None], draws)  # (1, Q, H, W)
+        eps = draws.normal('eps', x0.shape, device=x0.device)
+        return corrupt(x0, eps, *self.noise_schedule.alpha_sigma(t)), t
 
     def get_targets(
         self,
@@ -207,35 +217,21 @@ class DFormerHead(NoisyMaskDecoder):
         batch_data_samples: list,
         *,
         steps: int | None = None,
-        noise: Tensor | None = None,
-        step_noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-        callback: Callback | None = None,
+        draws: Draws | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Sample masks and classes, for a fusion head.
 
         Args:
             x: The backbone's maps.
             batch_data_samples: Samples whose meta information names the images.
-            steps: See :meth:`sample`, as the others.
-            noise: Instead of noise by name.
-            step_noise: Instead of noise by name.
-            generator: Instead of noise by name.
-            callback: Sees every step.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`DiffusionHead.chains`.
 
         Returns:
             Class logits (B, Q, C + 1) and mask logits (B, Q, H, W) of the padded size.
         """
         metas = [sample.metainfo for sample in batch_data_samples]
-        cls_scores, masks = self.sample(
-            x,
-            metas,
-            steps=steps,
-            noise=noise,
-            step_noise=step_noise,
-            generator=generator,
-            callback=callback,
-        )
+        cls_scores, masks = self.sample(x, metas, steps=steps, draws=draws)
         size = tuple(metas[0]['batch_input_shape'])
         return cls_scores, F.interpolate(masks, size, mode='bilinear', align_corners=False)
 
@@ -245,53 +241,24 @@ class DFormerHead(NoisyMaskDecoder):
         metas: Sequence[dict],
         *,
         steps: int | None = None,
-        noise: Tensor | None = None,
-        step_noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-        callback: Callback | None = None,
+        draws: Draws | None = None,
     ) -> MaskPrediction:
-        """Run the chain.
+        """Run the chains.
 
         Args:
             x: The backbone's maps.
-            metas: Meta information; it names the images, each of which has its own noise, and has
-                their size without padding.
-            steps: Sampling steps instead of ``timesteps``.
-            noise: Starting noise (B, Q, h, w) of any size, instead of noise by name.
-            step_noise: The same for each step but the last.
-            generator: Draws for all images, instead of noise by name.
-            callback: Sees every step; its logits are a :class:`MaskPrediction`.
+            metas: Meta information; it names the images and has their size without padding.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`DiffusionHead.chains`.
         """
-        context = self.prepare(x)
-        seen = []
+        predictions = [
+            self.summarise(self.chains(*batch, steps=steps), len(batch[1]))
+            for batch in self.batches(x, metas, draws)
+        ]
+        return MaskPrediction(*map(torch.cat, zip(*predictions, strict=True)))
 
-        def predict(z_t: Tensor, t: Tensor) -> SetPrediction:
-            def encode(masks: Tensor) -> Tensor:
-                x0 = self.label_encoder.encode_logits(masks)
-                return F.interpolate(x0, z_t.shape[2:], mode='bilinear', align_corners=False)
-
-            return SetPrediction(self.denoise(z_t, t, context), encode)
-
-        def observe(step: Step) -> bool | None:
-            seen.append(step.logits)
-            return callback(step) if callback is not None else None
-
-        size = self._noise_size(x, metas) if noise is None else noise.shape[2:]
-        (last,) = sample_generations(
-            self.diffusion_sampler,
-            predict,
-            shape=(len(x[0]), self.num_queries, *size),
-            steps=self.timesteps if steps is None else steps,
-            generations=1,
-            device=x[0].device,
-            seed=self.seed,
-            keys=noise_keys(metas, noise, generator),
-            noise=noise,
-            step_noise=step_noise,
-            generator=generator,
-            callback=observe if self.ensemble_steps else callback,
-        )
-        return average(seen) if self.ensemble_steps else last.logits
+    def _transform_inputs(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        return inputs
 
     def _noise_size(self, x: Sequence[Tensor], metas: Sequence[dict]) -> tuple[int, int]:
         sizes = {tuple(meta['img_shape'][:2]) for meta in metas if 'img_shape' in meta}
@@ -315,8 +282,6 @@ class DFormerSegHead(DFormerHead):
     align_corners = False
     #: resizes to the padded image, or to the window that slides over it
     predict_by_feat = BaseDecodeHead.predict_by_feat
-    #: generations per image
-    randsteps = 1
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255, **head) -> None:
         super().__init__(num_things_classes=num_classes, num_stuff_classes=0, **head)
@@ -341,10 +306,7 @@ class DFormerSegHead(DFormerHead):
         test_cfg: dict,
         *,
         steps: int | None = None,
-        noise: Tensor | None = None,
-        step_noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-        callback: Callback | None = None,
+        draws: Draws | None = None,
     ) -> Tensor:
         """Sample class scores (B, C, H, W) of the size of the input; no logits, but not negative.
 
@@ -352,23 +314,8 @@ class DFormerSegHead(DFormerHead):
             x: The backbone's maps.
             batch_img_metas: Meta information, which names the images.
             test_cfg: Unused, part of mmseg's interface.
-            steps: See :meth:`sample`, as the others.
-            noise: Instead of noise by name.
-            step_noise: Instead of noise by name.
-            generator: Instead of noise by name.
-            callback: Sees every step, with class scores (B, C, H / 4, W / 4) as its logits.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`DiffusionHead.chains`.
         """
-
-        def observe(step: Step) -> bool | None:
-            return callback(step._replace(logits=class_scores(*step.logits)))
-
-        cls_scores, masks = self.sample(
-            x,
-            batch_img_metas,
-            steps=steps,
-            noise=noise,
-            step_noise=step_noise,
-            generator=generator,
-            callback=None if callback is None else observe,
-        )
+        cls_scores, masks = self.sample(x, batch_img_metas, steps=steps, draws=draws)
         return class_scores(cls_scores, self.predict_by_feat(masks, batch_img_metas))

@@ -1,7 +1,6 @@
 """Classified masks: a class and a mask for each of Q slots, and what can be made of them."""
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,26 +19,10 @@ class MaskPrediction(NamedTuple):
     masks: Tensor
 
 
-class SetPrediction:
-    """A ``Prediction`` whose x0 is made when it is asked for.
-
-    It is as large as the noise, 100 masks of the size of the image, and the last step needs none.
-    """
-
-    variance = None
-
-    def __init__(self, logits: MaskPrediction, encode: Callable[[Tensor], Tensor]) -> None:
-        self.logits = logits
-        self._encode = encode
-
-    @cached_property
-    def x0(self) -> Tensor:
-        """Estimate of the clean masks (B, Q, h, w)."""
-        return self._encode(self.logits.masks)
-
-
 def average(predictions: Sequence[MaskPrediction]) -> MaskPrediction:
-    """The logits of the mean probabilities."""
+    """The logits of the mean probabilities; a single prediction is returned as it is."""
+    if len(predictions) == 1:
+        return predictions[0]
     cls_scores, masks = (torch.stack(logits) for logits in zip(*predictions, strict=True))
     probs = masks.sigmoid().mean(dim=0)
     # bounded: infinite logits could not be resized

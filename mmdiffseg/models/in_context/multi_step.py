@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.extras import import_extra
-from mmdiffseg.models.in_context.draws import Draws
 from mmdiffseg.models.in_context.guidance import guide
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
 from mmdiffseg.models.in_context.widen import widen_input
@@ -103,13 +103,16 @@ class MultiStep:
         """
         shape = model.latent_shape(query)
         condition = encode_image(model.vae, query)  # not scaled, as released
-        z = encode_image(model.vae, target, draws.normal('mask', shape))
+        z = encode_image(model.vae, target, draws.normal('mask', shape, device=query.device))
         z = z * model.vae.config.scaling_factor
-        eps = draws.normal('eps', shape)
+        eps = draws.normal('eps', shape, device=query.device)
         scheduler = model.scheduler
-        t = draws.integers('t', 0, scheduler.config.num_train_timesteps, len(z))
+        times = scheduler.config.num_train_timesteps
+        t = draws.integers('t', 0, times, (len(z),), device=z.device)
         z_t = scheduler.add_noise(z, eps, t)
-        condition, prompts = self._drop(model, condition, prompts, draws.uniform('drop', len(z)))
+        condition, prompts = self._drop(
+            model, condition, prompts, draws.uniform('drop', (len(z),), device=z.device)
+        )
         output = model.denoise(torch.cat([z_t, condition], dim=1), t, prompts)
         kind = scheduler.config.prediction_type
         if kind == 'v_prediction':
@@ -163,7 +166,10 @@ class MultiStep:
         sampler.set_timesteps(self.steps, device=query.device)
         takes = signature(sampler.step).parameters
         options = dict(generator=draws.generator) if 'generator' in takes else {}
-        z = draws.normal('start', model.latent_shape(query)) * sampler.init_noise_sigma
+        z = (
+            draws.normal('start', model.latent_shape(query, device=query.device))
+            * sampler.init_noise_sigma
+        )
         for t in sampler.timesteps:
             z_t = sampler.scale_model_input(z, t).float()
             z_t = z_t.repeat(len(condition) // len(z), 1, 1, 1)

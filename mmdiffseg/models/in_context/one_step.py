@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdiffseg.models.in_context.draws import Draws
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
 from mmdiffseg.models.in_context.widen import widen_input
 from mmdiffseg.models.latent.autoencoder import decode_latent, encode_image
@@ -87,7 +87,10 @@ class OneStep:
         """
         shape = model.latent_shape(query)
         scale = model.vae.config.scaling_factor
-        mask_latent = encode_image(model.vae, target, draws.normal('mask', shape)) * scale
+        mask_latent = (
+            encode_image(model.vae, target, draws.normal('mask', shape, device=query.device))
+            * scale
+        )
         estimate = self._estimate(model, query, prompts, draws, sample=True)
         if self.loss_space == 'latent':
             return dict(loss_latent=F.mse_loss(estimate, mask_latent))
@@ -113,11 +116,13 @@ class OneStep:
         sample: bool,
     ) -> Tensor:
         shape = model.latent_shape(query)
-        noise = draws.normal('query', shape) if sample else None
+        noise = draws.normal('query', shape, device=query.device) if sample else None
         z = encode_image(model.vae, query, noise) * model.vae.config.scaling_factor
         t = torch.zeros(len(z), dtype=torch.long, device=z.device)
         if self.noise_t:
-            eps = draws.normal('eps', shape)
-            t = draws.integers('t', self.noise_t[0], self.noise_t[1] + 1, len(z))
+            eps = draws.normal('eps', shape, device=query.device)
+            t = draws.integers(
+                't', self.noise_t[0], self.noise_t[1] + 1, (len(z),), device=z.device
+            )
             z = model.scheduler.add_noise(z, eps, t)
         return model.denoise(z, t, prompts)

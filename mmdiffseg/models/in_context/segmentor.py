@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.randomness import sample_generator
+from mmdiffseg.diffusion.draws import Draws, noise_name
+from mmdiffseg.models.diffusion_head import sample_key
 from mmdiffseg.models.in_context.adapters import add_layer_adapters, add_shared_adapter
 from mmdiffseg.models.in_context.concepts import concept_logits
-from mmdiffseg.models.in_context.draws import Draws
 from mmdiffseg.models.in_context.lora import add_lora
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
 from mmdiffseg.models.latent.autoencoder import decode_latent, encode_image, stride
 from mmdiffseg.models.latent.stable_diffusion import load_scheduler, load_unet, load_vae
-from mmdiffseg.models.sampling import sample_key
 from mmdiffseg.models.weights import save_only
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS, TASK_UTILS
 
@@ -116,8 +115,7 @@ class RefLDMSeg(BaseSegmentor):
         inputs: dict,
         data_samples: SampleList,
         *,
-        noise: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> dict[str, Tensor]:
         """Squared error of the masks' latents, pixels or noise.
 
@@ -125,16 +123,14 @@ class RefLDMSeg(BaseSegmentor):
             inputs: ``query`` (B, 3, S, S), ``prompts`` (B, k, 3, S, S) in [-1, 1] and
                 ``prompt_masks`` (B, k, S, S).
             data_samples: Samples with ``gt_sem_seg`` (1, S, S) of 0, 1 and 255.
-            noise: Random tensors instead of drawn ones, by the names that the ``loss`` of the
-                ``meta_arch`` documents.
-            generator: Draws what is not given; torch's global one by default.
+            draws: By the names that the ``loss`` of the ``meta_arch`` documents.
 
         Raises:
             ValueError: Other labels, or pictures of a size that the autoencoder cannot restore.
         """
         query = inputs['query']
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])  # (B, S, S)
-        draws = Draws(noise, generator=generator, device=query.device)
+        draws = draws or Draws()
         target = self.pseudo_mask.encode(labels, query)
         prompts = self.encode_prompts(inputs['prompts'], inputs['prompt_masks'])
         return self.meta_arch.loss(self, query, target, prompts, draws=draws, valid=labels != 255)
@@ -145,8 +141,7 @@ class RefLDMSeg(BaseSegmentor):
         data_samples: OptSampleList = None,
         *,
         prompts: EncodedPrompts | None = None,
-        noise: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> SampleList:
         """Predict the masks, at the original size of each query.
 
@@ -155,17 +150,14 @@ class RefLDMSeg(BaseSegmentor):
             data_samples: Their samples, filled in place.
             prompts: Prompts that were encoded before, instead of those in ``inputs``; those of one
                 query serve all.
-            noise: Random tensors instead of drawn ones, by the names that the ``sample`` of the
-                ``meta_arch`` documents.
-            generator: Draws what is not given; by default each sample has its own.
+            draws: By the names that the ``sample`` of the ``meta_arch`` documents; by default each
+                sample has noise by its own name.
 
         Returns:
             Samples with ``pred_sem_seg`` (1, H, W), 1 on the concept, and ``seg_logits``
             (2, H, W), whose difference is positive there.
         """
-        logits = self.encode_decode(
-            inputs, data_samples, prompts=prompts, noise=noise, generator=generator
-        )
+        logits = self.encode_decode(inputs, data_samples, prompts=prompts, draws=draws)
         return self.postprocess_result(logits, data_samples)
 
     def predict_concepts(
@@ -174,7 +166,7 @@ class RefLDMSeg(BaseSegmentor):
         data_samples: OptSampleList = None,
         *,
         concepts: Sequence[EncodedPrompts],
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> SampleList:
         """Predict several concepts at once, each found on its own (paper, video segmentation).
 
@@ -182,7 +174,7 @@ class RefLDMSeg(BaseSegmentor):
             inputs: ``query`` (B, 3, S, S).
             data_samples: Their samples, filled in place.
             concepts: The encoded prompts of each of C concepts.
-            generator: See :meth:`predict`; by default all concepts meet a sample's same noise.
+            draws: See :meth:`predict`; by default all concepts meet a sample's same noise.
 
         Returns:
             Samples with ``pred_sem_seg`` (1, H, W) in 0..C, 0 for none of the concepts, and
@@ -190,7 +182,7 @@ class RefLDMSeg(BaseSegmentor):
         """
         margins = []
         for prompts in concepts:
-            logits = self.encode_decode(inputs, data_samples, prompts=prompts, generator=generator)
+            logits = self.encode_decode(inputs, data_samples, prompts=prompts, draws=draws)
             margins.append(logits[:, 1] - logits[:, 0])
         return self.postprocess_result(concept_logits(torch.stack(margins, dim=1)), data_samples)
 
@@ -200,19 +192,17 @@ class RefLDMSeg(BaseSegmentor):
         batch_data_samples: OptSampleList = None,
         *,
         prompts: EncodedPrompts | None = None,
-        noise: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> Tensor:
         """Scores (B, 2, S, S) of background and concept; see :meth:`predict`."""
         query = inputs['query']
         if prompts is None:
             prompts = self.encode_prompts(inputs['prompts'], inputs['prompt_masks'])
-        if generator is None:
+        if draws is None:
             h, w = query.shape[2:]
             metas = [sample.metainfo for sample in batch_data_samples or []] or [{}] * len(query)
-            names = [f'{sample_key(meta)}/{h}x{w}' for meta in metas]
-            generator = [sample_generator(self.seed, name, query.device) for name in names]
-        draws = Draws(noise, generator=generator, device=query.device)
+            names = [noise_name(sample_key(meta), f'{h}x{w}') for meta in metas]
+            draws = Draws.named(names, seed=self.seed)
         latent = self.meta_arch.sample(self, query, prompts.expand(len(query)), draws=draws)
         picture = decode_latent(self.vae, latent / self.vae.config.scaling_factor)
         return self.pseudo_mask.decode_logits(picture, query)

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmdiffseg.diffusion.randomness import randn, sample_generator
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.latent import autoencoder
 from mmdiffseg.models.latent.stable_diffusion import load_scheduler, load_unet, load_vae
 from mmdiffseg.models.latent.text import load_text_encoder, load_tokenizer
@@ -144,8 +144,8 @@ class CrossAttentionLocalizer(nn.Module):
         """
         channels = self.unet.config.in_channels
         side = self.image_size // autoencoder.stride(self.vae)
-        generators = [sample_generator(self.seed, key) for key in keys]
-        return randn((len(keys), 2, channels, side, side), generator=generators)
+        draws = Draws.named(keys, seed=self.seed)
+        return draws.normal('noise', (len(keys), 2, channels, side, side))
 
     def forward(
         self,

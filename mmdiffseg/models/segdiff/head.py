@@ -1,24 +1,39 @@
 """SegDiff's decode head: masks by denoising them in pixel space, several times over."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.corruption import corrupt, to_x0
-from mmdiffseg.diffusion.randomness import randn
-from mmdiffseg.diffusion.samplers import Callback, Prediction
+from mmdiffseg.diffusion.corruption import Preconditioner
+from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.samplers import Chain
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
-from mmdiffseg.models.sampling import noise_keys, sample_generations
-from mmdiffseg.registry import LABEL_ENCODERS, MODELS, NOISE_SCHEDULES, SAMPLERS
+from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.registry import MODELS
 
 REDUCTIONS = ('sum', 'mean')
 
 
+class Estimate(NamedTuple):
+    """What the network says of a noisy mask.
+
+    Attributes:
+        raw: Its output, of the ``prediction_type`` (B, C, H, W).
+        x0: The estimate of the clean mask that follows from it, same shape.
+        variance: See :attr:`Step.variance`; None if it is not learned.
+    """
+
+    raw: Tensor
+    x0: Tensor
+    variance: Tensor | None
+
+
 @MODELS.register_module()
-class SegDiffHead(BaseDecodeHead):
+class SegDiffHead(DiffusionHead, BaseDecodeHead):
     """Head of SegDiff (arXiv 2112.00390) for mmseg's ``EncoderDecoder``.
 
     Training adds noise to the mask, encoded as -1 and +1, and asks the network for that noise.
@@ -38,19 +53,20 @@ class SegDiffHead(BaseDecodeHead):
         noise_schedule: Config of the noise schedule, a discrete one.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the network; the channel numbers are filled in.
-        timesteps: Sampling steps at test time; None takes all of the schedule.
-        randsteps: Generations per image at test time.
+        steps: Sampling steps at test time; None takes all of the schedule.
+        generations: Generations per image at test time.
+        prediction_type: What the network predicts: ``'eps'`` (as released), ``'x0'`` or ``'v'``.
         learn_variance: The network also learns the variance of its steps, which a DDPM sampler of
             ``learned_range`` uses.
         clip_denoised: Clamp each step's estimate of the mask to [-1, 1].
         loss_reduction: Squared errors are summed over the pixels (``'sum'``, as released) or
             averaged (``'mean'``: AdamW takes the same steps, and float16 does not overflow). With a
             learned variance they are averaged in either case, as released.
-        max_batch: Most maps to denoise at once: generations beyond it run one after the other, but
-            never less than one for all images of the batch.
+        max_batch: Most maps to denoise at once: generations, and images, beyond it run one after
+            the other.
         seed: Seed of the test-time noise.
-        in_index: Which of the backbone's outputs to use.
-        ignore_index: Label that no loss is paid for.
+        in_index: Which output of the backbone to use; mmseg's default, the last one.
+        ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How maps are resized.
     """
 
@@ -65,14 +81,15 @@ class SegDiffHead(BaseDecodeHead):
             type='DDPMSampler', spacing='uniform', variance='fixed_large'
         ),
         denoiser: dict = dict(type='mmdiffseg.SegDiffUNet'),
-        timesteps: int | None = None,
-        randsteps: int = 9,
+        steps: int | None = None,
+        generations: int = 9,
+        prediction_type: str = 'eps',
         learn_variance: bool = False,
         clip_denoised: bool = False,
         loss_reduction: str = 'sum',
         max_batch: int | None = None,
         seed: int = 0,
-        in_index: int = 0,
+        in_index: int = -1,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
@@ -90,28 +107,28 @@ class SegDiffHead(BaseDecodeHead):
         del self.conv_seg, self.loss_decode  # the denoiser makes the maps
         if loss_reduction not in REDUCTIONS:
             raise ValueError(f'loss_reduction must be one of {REDUCTIONS}, got {loss_reduction!r}')
-        if randsteps < 1:
-            raise ValueError(f'randsteps must be at least 1, got {randsteps}')
-        if max_batch is not None and max_batch < 1:
-            raise ValueError(f'max_batch must be at least 1, got {max_batch}')
-        self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
-        self.diffusion_sampler = SAMPLERS.build(
-            {**diffusion_sampler, 'schedule': self.noise_schedule}
+        if label_encoder is None:
+            kind = 'BinaryMaskEncoder' if num_classes == 2 else 'OneHotEncoder'
+            label_encoder = dict(type=kind, scale=1.0)
+        self.build_diffusion(
+            label_encoder={
+                **label_encoder,
+                'num_classes': num_classes,
+                'ignore_index': ignore_index,
+            },
+            noise_schedule=noise_schedule,
+            diffusion_sampler=diffusion_sampler,
+            steps=steps,
+            generations=generations,
+            max_batch=max_batch,
+            seed=seed,
         )
-        if timesteps is None:
-            timesteps = self.noise_schedule.num_timesteps
-        self.diffusion_sampler.time_pairs(timesteps)  # refuses impossible step counts right here
+        self.preconditioner = Preconditioner(prediction_type)
         learned = getattr(self.diffusion_sampler, 'variance', None) == 'learned_range'
         if learned and not learn_variance:
             raise ValueError(
                 "a sampler of variance 'learned_range' needs a network with learn_variance=True"
             )
-        if label_encoder is None:
-            kind = 'BinaryMaskEncoder' if num_classes == 2 else 'OneHotEncoder'
-            label_encoder = dict(type=kind, scale=1.0)
-        self.label_encoder = LABEL_ENCODERS.build(
-            {**label_encoder, 'num_classes': num_classes, 'ignore_index': ignore_index}
-        )
         channels = self.label_encoder.channels
         self.denoiser = MODELS.build(
             {
@@ -121,18 +138,46 @@ class SegDiffHead(BaseDecodeHead):
                 'feature_channels': in_channels,
             }
         )
-        self.timesteps = timesteps
-        self.randsteps = randsteps
         self.learn_variance = learn_variance
         self.clip_denoised = clip_denoised
         self.loss_reduction = loss_reduction
-        self.max_batch = max_batch
-        self.seed = seed
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Class probabilities (B, K, h, w), with the noise of nameless images."""
-        feature = self._transform_inputs(inputs)
-        return self.probabilities(self.sample(feature, keys=[''] * len(feature))).mean(dim=0)
+    def prepare(self, feature: Tensor, metas: Sequence[dict]) -> Any:
+        """See :meth:`DiffusionHead.prepare`; for an image feature (B, in_channels, H, W)."""
+        return self.denoiser.prepare(feature, self._class_ids(metas, feature.device))
+
+    def map_shape(self, feature: Tensor, metas: Sequence[dict]) -> tuple[int, int, int]:
+        """The encoded map has the size of the feature, which is that of the image."""
+        return (self.label_encoder.channels, *feature.shape[2:])
+
+    def denoise(self, z_t: Tensor, t: Tensor, context: Any) -> Estimate:
+        """What the network says of noisy masks (B, C, H, W) at integer times (B,) or (1,)."""
+        output = self.denoiser(z_t, t, context).float()
+        raw, *fraction = output.split(z_t.shape[1], dim=1)
+        x0 = self.preconditioner.estimate(raw, z_t, *self.noise_schedule.alpha_sigma(t))
+        return Estimate(raw, x0, (fraction[0] + 1) / 2 if fraction else None)
+
+    def predict_step(self, z_t: Tensor, t: Tensor, context: Any) -> tuple[Tensor, Tensor | None]:
+        """Maps of all classes (B, K, H, W) near -1 and +1, and the learned variance."""
+        _, x0, variance = self.denoise(z_t, t, context)
+        if self.clip_denoised:
+            x0 = x0.clamp(-1, 1)
+        return (torch.cat([-x0, x0], dim=1) if self.num_classes == 2 else x0), variance
+
+    def encode_output(self, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """The estimate of the mask (B, C, H, W) in the maps of all classes (B, K, H, W)."""
+        return output[:, 1:] if self.num_classes == 2 else output
+
+    def probabilities(self, output: Tensor) -> Tensor:
+        """Class probabilities (B, K, H, W) of the maps of all classes near -1 and +1."""
+        return self.mask_probabilities(self.encode_output(output, output.shape[2:]))
+
+    def mask_probabilities(self, masks: Tensor) -> Tensor:
+        """Class probabilities (..., K, H, W) of masks (..., C, H, W) near -1 and +1."""
+        probs = ((masks / self.label_encoder.scale + 1) / 2).clamp(0, 1)
+        if self.num_classes == 2:
+            return torch.cat([1 - probs, probs], dim=-3)
+        return probs
 
     def loss(
         self,
@@ -140,19 +185,15 @@ class SegDiffHead(BaseDecodeHead):
         batch_data_samples: SampleList,
         train_cfg: dict,
         *,
-        t: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
     ) -> dict:
-        """Squared error of the predicted noise at a random time (paper, section 3).
+        """Squared error of the prediction at a random time (paper, section 3).
 
         Args:
             inputs: Features of the backbone.
             batch_data_samples: Samples with ``gt_sem_seg`` (1, H, W).
             train_cfg: Unused, part of mmseg's interface.
-            t: Times (B,), integer, instead of drawn ones.
-            noise: Standard normal (B, C, H, W) instead of drawn noise.
-            generator: Draws what is not given; torch's global one by default.
+            draws: Integer ``t`` (B,) and normal ``eps`` (B, C, H, W), in this order.
 
         Returns:
             ``loss_eps``; where the variance is learned also ``loss_vb``, in bits; and ``mse``, the
@@ -165,156 +206,38 @@ class SegDiffHead(BaseDecodeHead):
         feature = self._transform_inputs(inputs)
         labels = self._stack_batch_gt(batch_data_samples)[:, 0]  # (B, H, W)
         self._check_labels(labels, feature)
-        if t is None:
-            t = torch.randint(
-                self.noise_schedule.num_timesteps,
-                (len(feature),),
-                generator=generator,
-                device=feature.device,
-            )
         x0 = self.label_encoder.encode(labels)  # (B, C, H, W)
-        if noise is None:
-            noise = randn(x0.shape, generator=generator, device=feature.device)
-        alpha, sigma = self.noise_schedule.alpha_sigma(t)
-        z_t = corrupt(x0, noise, alpha.float(), sigma.float())
-        context = self.denoiser.prepare(feature)
-        metas = [sample.metainfo for sample in batch_data_samples]
-        output = self.denoiser(z_t, t, context, class_ids=self._class_ids(metas, t.device))
-        eps, *fraction = output.float().split(x0.shape[1], dim=1)
+        z_t, t, eps = self.corrupt(x0, draws or Draws())
+        context = self.prepare(feature, [sample.metainfo for sample in batch_data_samples])
+        raw, estimate, variance = self.denoise(z_t, t, context)
+        target = self.preconditioner.target(x0, eps, *self.noise_schedule.alpha_sigma(t))
 
         valid = (labels != self.ignore_index)[:, None].expand_as(x0)
-        error = (eps - noise).square() * valid
+        error = (raw - target).square() * valid
         mse = mean_over(error, valid)
         losses = dict(mse=mse.detach())
         if self.learn_variance:
-            estimate = to_x0(eps.detach(), z_t, alpha, sigma, 'eps')
-            log_variance = learned_log_variance(self.noise_schedule, t, (fraction[0] + 1) / 2)
-            bound = variational_bound(self.noise_schedule, x0, z_t, t, estimate, log_variance)
+            log_variance = learned_log_variance(self.noise_schedule, t, variance)
+            bound = variational_bound(
+                self.noise_schedule, x0, z_t, t, estimate.detach(), log_variance
+            )
             return dict(losses, loss_eps=mse, loss_vb=mean_over(bound * valid, valid))
         if self.loss_reduction == 'mean':
             return dict(losses, loss_eps=mse)
         return dict(losses, loss_eps=error.flatten(1).sum(dim=1).mean())
 
-    def predict(
-        self,
-        inputs: Sequence[Tensor],
-        batch_img_metas: list[dict],
-        test_cfg: dict,
-        *,
-        steps: int | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """Class probabilities (B, K, H, W), averaged over the generations.
+    def summarise(self, chains: Iterable[Chain], images: int) -> Tensor:
+        """Mean probabilities (B, K, H, W) of what the chains end in."""
+        return self.mask_probabilities(self.generate(chains, images)).mean(dim=0)
 
-        Args:
-            inputs: Features of the backbone.
-            batch_img_metas: Meta information; it names the images, each of which has its own noise.
-                The windows of a sliding inference share that of their image.
-            test_cfg: Unused, part of mmseg's interface.
-            steps: Sampling steps instead of ``timesteps``.
-            noise: See :meth:`sample`; instead of noise by name, as is the next.
-            generator: See :meth:`sample`.
-            callback: Sees every step of every chain.
-        """
-        masks = self.sample_images(
-            inputs,
-            batch_img_metas,
-            steps=steps,
-            noise=noise,
-            generator=generator,
-            callback=callback,
-        )
-        return self.predict_by_feat(self.probabilities(masks).mean(dim=0), batch_img_metas)
-
-    def sample_images(
-        self,
-        inputs: Sequence[Tensor],
-        batch_img_metas: list[dict],
-        *,
-        steps: int | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """All generations (N, B, C, h, w) as they leave the chain; see :meth:`predict`."""
-        feature = self._transform_inputs(inputs)
-        keys = noise_keys(batch_img_metas, noise, generator)
-        return self.sample(
-            feature,
-            keys=keys,
-            class_ids=self._class_ids(batch_img_metas, feature.device),
-            noise=noise,
-            generator=generator,
-            steps=steps,
-            callback=callback,
-        )
-
-    def sample(
-        self,
-        feature: Tensor,
-        *,
-        keys: Sequence[str] | None = None,
-        class_ids: Tensor | None = None,
-        noise: Tensor | None = None,
-        step_noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-        steps: int | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """Run the chains of all generations.
-
-        Args:
-            feature: Image feature (B, in_channels, h, w).
-            keys: Names of the images: each (image, generation) then draws from a generator of its
-                own, whatever the batch around it.
-            class_ids: Class (B,) of each image, for a network conditioned on it.
-            noise: Starting noise (randsteps * B, C, h, w), all images once per generation.
-            step_noise: The same for each step of a stochastic sampler but the last.
-            generator: Draws for all samples, where there are no ``keys``.
-            steps: Sampling steps instead of ``timesteps``.
-            callback: Sees every step; its batch holds all images once per generation.
-
-        Returns:
-            The masks (randsteps, B, C, h, w), near -1 and +1.
-        """
-        b, _, h, w = feature.shape
-        context = self.denoiser.prepare(feature)
-
-        def predict(z_t: Tensor, t: Tensor) -> Prediction:
-            ids = None if class_ids is None else class_ids.repeat(len(z_t) // b)
-            output = self.denoiser(z_t, t, context, class_ids=ids).float()
-            eps, *fraction = output.split(z_t.shape[1], dim=1)
-            x0 = to_x0(eps, z_t, *self.noise_schedule.alpha_sigma(t), 'eps')
-            if self.clip_denoised:
-                x0 = x0.clamp(-1, 1)
-            logits = torch.cat([-x0, x0], dim=1) if self.num_classes == 2 else x0
-            return Prediction(x0, logits, (fraction[0] + 1) / 2 if fraction else None)
-
-        chains = sample_generations(
-            self.diffusion_sampler,
-            predict,
-            shape=(b, self.label_encoder.channels, h, w),
-            steps=self.timesteps if steps is None else steps,
-            generations=self.randsteps,
-            device=feature.device,
-            max_batch=self.max_batch,
-            seed=self.seed,
-            keys=keys,
-            noise=noise,
-            step_noise=step_noise,
-            generator=generator,
-            callback=callback,
-        )
-        return torch.cat([last.x0 for last in chains]).unflatten(0, (-1, b))  # (N, B, C, h, w)
-
-    def probabilities(self, masks: Tensor) -> Tensor:
-        """Class probabilities (..., K, h, w) of masks (..., C, h, w) near -1 and +1."""
-        probs = ((masks / self.label_encoder.scale + 1) / 2).clamp(0, 1)
-        if self.num_classes == 2:
-            return torch.cat([1 - probs, probs], dim=-3)
-        return probs
+    def generate(self, chains: Iterable[Chain], images: int) -> Tensor:
+        """Masks (G, B, C, H, W) near -1 and +1, as they leave the chains of some images."""
+        masks = []
+        for chain in chains:
+            for step in chain:
+                mask = step.x0
+            masks.append(mask)
+        return torch.cat(masks).unflatten(0, (-1, images))
 
     def _class_ids(self, metas: Sequence[dict], device: torch.device) -> Tensor | None:
         """The ``image_class`` of each image (B,), for a network conditioned on it."""

@@ -1,14 +1,12 @@
 """SegDiff's segmentor: the mean and the spread of several generated masks."""
 
-from collections.abc import Sequence
-
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.samplers import Step
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
 from mmdiffseg.registry import MODELS
 
@@ -23,12 +21,19 @@ class SegDiff(DiffusionEncoderDecoder):
     mean wins.
     """
 
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        *,
+        draws: Draws | None = None,
+    ) -> SampleList:
         """Predict, with the probability and the spread of the generations.
 
         Args:
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, filled in place.
+            draws: See :meth:`DiffusionEncoderDecoder.predict`.
 
         Returns:
             Samples with ``pred_sem_seg`` (1, H, W); ``seg_logits``, the mean probabilities
@@ -36,7 +41,7 @@ class SegDiff(DiffusionEncoderDecoder):
             ``uncertainty`` (1, H, W) in [0, 0.5], the standard deviation over the generations, the
             largest of all classes.
         """
-        generations = self.generate(inputs, data_samples)
+        generations = self.generate(inputs, data_samples, draws=draws)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in generations]
         for sample, probs in zip(data_samples, generations, strict=True):
@@ -44,35 +49,41 @@ class SegDiff(DiffusionEncoderDecoder):
         return data_samples
 
     def generate(
-        self, inputs: Tensor, data_samples: OptSampleList = None, steps: int | None = None
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        steps: int | None = None,
+        *,
+        draws: Draws | None = None,
     ) -> list[Tensor]:
         """Generate masks, as probabilities at the original size of each image.
 
         Args:
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, left as they are.
-            steps: Sampling steps instead of the head's ``timesteps``.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`DiffusionEncoderDecoder.predict`.
 
         Returns:
-            For each image the class probabilities (N, K, H, W) of its N generations.
+            For each image the class probabilities (G, K, H, W) of its G generations.
         """
         head = self.decode_head
 
-        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
-            masks = head.sample_images(feature, metas, steps=steps)  # (N, B, C, h, w)
-            # (N, B, C, h, w) -> (B, N C, h, w)
-            return [head.predict_by_feat(masks.transpose(0, 1).flatten(1, 2), metas)]
+        def read(features, metas, draws):
+            chains = head.chains(features, metas, draws, steps=steps)
+            masks = head.generate(chains, len(metas))  # (G, B, C, h, w)
+            return [masks.transpose(0, 1).flatten(1, 2)]  # (B, G C, h, w)
 
-        (masks,) = self._infer(
-            inputs, data_samples, decode, [head.randsteps * head.label_encoder.channels]
-        )
+        channels = [head.generations * head.label_encoder.channels]
+        (masks,) = self._read(inputs, data_samples, read, channels, draws)
         return [
-            head.probabilities(mask.unflatten(0, (head.randsteps, -1)))  # (N C, H, W) -> (N, C, ..)
+            # (G C, H, W) -> (G, C, H, W)
+            head.mask_probabilities(mask.unflatten(0, (head.generations, -1)))
             for mask in self._restore(masks, data_samples)
         ]
 
     def combine(self, probs: Tensor, sample: SegDataSample) -> None:
-        """Write into a sample what generations (N, K, H, W) say together; see :meth:`predict`."""
+        """Write into a sample what generations (G, K, H, W) say together; see :meth:`predict`."""
         mean = probs.mean(dim=0)  # (K, H, W)
         if self.decode_head.num_classes == 2:
             labels = (mean[1:] > self.test_cfg.get('threshold', 0.5)).long()
@@ -85,14 +96,20 @@ class SegDiff(DiffusionEncoderDecoder):
         sample.uncertainty = PixelData(data=spread)
 
     def predict_trajectory(
-        self, inputs: Tensor, data_samples: OptSampleList = None, steps: int | None = None
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        steps: int | None = None,
+        *,
+        draws: Draws | None = None,
     ) -> list[SampleList]:
         """Predict after every step of the first generation's chain.
 
         Args:
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, left as they are.
-            steps: Length of the chain instead of the head's ``timesteps``.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`DiffusionEncoderDecoder.predict`.
 
         Returns:
             For each step, new samples with ``seg_logits``, the estimate of the class probabilities
@@ -100,22 +117,17 @@ class SegDiff(DiffusionEncoderDecoder):
             the same scale as the estimate.
         """
         head = self.decode_head
-        steps = head.timesteps if steps is None else steps
+        steps = head.steps if steps is None else steps
 
-        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
-            frames = [None] * steps
-
-            def keep(step: Step) -> None:
-                if frames[step.index] is None:
-                    pair = torch.stack([step.x0, step.z_t])[:, : len(metas)]  # (2, B, C, h, w)
-                    frames[step.index] = torch.cat([*head.probabilities(pair)], dim=1)
-
-            head.predict(feature, metas, self.test_cfg, steps=steps, callback=keep)
-            return [head.predict_by_feat(frame, metas) for frame in frames]
+        def read(features, metas, draws):
+            chain = next(head.chains(features, metas, draws, steps=steps))
+            pairs = (torch.stack([step.x0, step.z_t])[:, : len(metas)] for step in chain)
+            # (2, B, C, h, w) -> (B, 2 K, h, w)
+            return [torch.cat([*head.mask_probabilities(pair)], dim=1) for pair in pairs]
 
         classes = head.num_classes
         frames = []
-        for maps in self._infer(inputs, data_samples, decode, [2 * classes] * steps):
+        for maps in self._read(inputs, data_samples, read, [2 * classes] * steps, draws):
             frame = self._postprocess_copy(maps[:, :classes], data_samples)
             noisy_maps = self._restore(maps[:, classes:], data_samples)
             for sample, noisy_map in zip(frame, noisy_maps, strict=True):

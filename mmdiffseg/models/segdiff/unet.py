@@ -1,6 +1,7 @@
 """SegDiff's denoiser: a time-conditioned U-Net over the noisy mask and the image's feature."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,18 @@ from mmdiffseg.models.segdiff.unet_blocks import (
 from mmdiffseg.registry import MODELS
 
 FUSIONS = ('add', 'concat', 'input_concat')
+
+
+class Context(NamedTuple):
+    """What the network needs of B images at every step.
+
+    Attributes:
+        feature: The image feature where it joins the maps (B, C', h, w).
+        class_emb: Embedding of the class of each image (B, 4 C), if there are classes.
+    """
+
+    feature: Tensor
+    class_emb: Tensor | None
 
 
 @MODELS.register_module()
@@ -134,15 +147,21 @@ class SegDiffUNet(BaseModule):
         )
         constant_init(self.out[2], 0)
 
-    def prepare(self, feature: Tensor) -> Tensor:
+    def prepare(self, feature: Tensor, class_ids: Tensor | None = None) -> Context:
         """Everything that depends neither on the time nor on the noisy mask.
 
         Args:
             feature: Image feature (B, feature_channels, H, W).
+            class_ids: Class of each image (B,), with ``num_image_classes`` only.
 
         Raises:
-            ValueError: H or W is not a multiple of ``stride``.
+            ValueError: H or W is not a multiple of ``stride``, or the classes are missing or not
+                expected.
         """
+        if (class_ids is None) != (self.label_emb is None):
+            raise ValueError(
+                'class_ids are needed if and only if the denoiser is built with num_image_classes'
+            )
         h, w = feature.shape[-2:]
         if h % self.stride or w % self.stride:
             raise ValueError(
@@ -152,16 +171,14 @@ class SegDiffUNet(BaseModule):
                 f'size that is a multiple in training'
             )
         if self.fusion == 'add':
-            return self.feature_layers(feature)
-        if self.fusion == 'input_concat':
+            feature = self.feature_layers(feature)
+        elif self.fusion == 'input_concat':
             # a convolution is linear, so the image's share of the first one is a term to add
             weight = self.input_blocks[0][0].weight[:, self.in_channels :]
-            return F.conv2d(feature, weight, padding=1)
-        return feature
+            feature = F.conv2d(feature, weight, padding=1)
+        return Context(feature, None if class_ids is None else self.label_emb(class_ids))
 
-    def forward(
-        self, z_t: Tensor, t: Tensor, context: Tensor, class_ids: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, z_t: Tensor, t: Tensor, context: Context) -> Tensor:
         """Denoise one step.
 
         Args:
@@ -169,22 +186,24 @@ class SegDiffUNet(BaseModule):
             t: Time index of each mask (G * B,), or (1,) for all; of the original, un-respaced
                 chain, unscaled.
             context: From :meth:`prepare`, for B images.
-            class_ids: Class of each mask's image (G * B,), with ``num_image_classes`` only.
 
         Returns:
             (G * B, out_channels, H, W), float32 under autocast.
         """
-        emb = self._embed(t, class_ids)
+        emb = self._embed(t)
+        if context.class_emb is not None:
+            generations = len(z_t) // len(context.class_emb)
+            emb = emb + context.class_emb.repeat(generations, 1)  # (G * B, 4 C)
         stem = self.input_blocks[0][0]
         h = F.conv2d(
-            z_t.to(context.dtype), stem.weight[:, : self.in_channels], stem.bias, padding=1
+            z_t.to(context.feature.dtype), stem.weight[:, : self.in_channels], stem.bias, padding=1
         )
         skips = []
         for i, block in enumerate(self.input_blocks):
             if i > 0:
                 h = block(h, emb)
             if i == self.fused_block:
-                h = self._fuse(h, context)
+                h = self._fuse(h, context.feature)
             skips.append(h)
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
@@ -193,24 +212,19 @@ class SegDiffUNet(BaseModule):
         with torch.autocast(h.device.type, enabled=False):
             return self.out(h.to(self.out[2].weight.dtype))
 
-    def _embed(self, t: Tensor, class_ids: Tensor | None) -> Tensor:
-        """Embedding (G * B or 1, 4 C) of the time, with that of the class added to it."""
-        if (class_ids is None) != (self.label_emb is None):
-            raise ValueError(
-                'class_ids are needed if and only if the denoiser is built with num_image_classes'
-            )
+    def _embed(self, t: Tensor) -> Tensor:
+        """Embedding (G * B or 1, 4 C) of the time."""
         with torch.autocast(t.device.type, enabled=False):
             waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
-            emb = self.time_embed(waves.to(self.time_embed[0].weight.dtype))
-        return emb if class_ids is None else emb + self.label_emb(class_ids)
+            return self.time_embed(waves.to(self.time_embed[0].weight.dtype))
 
-    def _fuse(self, h: Tensor, context: Tensor) -> Tensor:
-        """Bring the images' context (B, C', h, w) to the maps (G * B, C, h, w)."""
-        h = h.unflatten(0, (-1, len(context)))  # (G, B, C, h, w)
+    def _fuse(self, h: Tensor, feature: Tensor) -> Tensor:
+        """Bring the images' feature (B, C', h, w) to the maps (G * B, C, h, w)."""
+        h = h.unflatten(0, (-1, len(feature)))  # (G, B, C, h, w)
         if self.fusion == 'concat':
-            h = torch.cat([h, context.expand(len(h), -1, -1, -1, -1)], dim=2)
+            h = torch.cat([h, feature.expand(len(h), -1, -1, -1, -1)], dim=2)
         else:
-            h = h + context
+            h = h + feature
         return h.flatten(0, 1)
 
 

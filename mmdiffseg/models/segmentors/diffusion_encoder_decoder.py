@@ -1,5 +1,6 @@
 """An EncoderDecoder that also returns what a diffusion head knows beyond its logits."""
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -7,14 +8,16 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
-from mmseg.utils import OptSampleList, SampleList
+from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor
 
-from mmdiffseg.diffusion.samplers import Step
-from mmdiffseg.diffusion.uncertainty import ChangeCount, GenerationSpread
+from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.uncertainty import ChangeCount, PredictionSpread, Tracker
 from mmdiffseg.registry import MODELS
 
-Decode = Callable[[Sequence[Tensor], list[dict]], list[Tensor]]
+#: reads maps (B, C, h, w) off the chains of a few images, given their features, names and draws
+Read = Callable[[Sequence[Tensor], list[dict], Draws | None], list[Tensor]]
+MEASURES = ('change', *PredictionSpread.measures)
 
 
 @MODELS.register_module()
@@ -22,31 +25,62 @@ class DiffusionEncoderDecoder(EncoderDecoder):
     """mmseg's ``EncoderDecoder`` with uncertainty maps and predictions at several step counts.
 
     Parameters and configs are those of the plain one. ``test_cfg.uncertainty`` names the measure:
-    ``change`` (default, over the steps), or ``entropy``, ``mutual_information`` and ``variance``
-    (over the generations; give the head ``randsteps`` > 1).
+    ``entropy`` of the averaged prediction (default: it ranks errors best), ``mutual_information``
+    and ``variance`` of its parts (give the head several ``generations``), or ``change``, how often
+    the class changes over the steps (the paper's picture, which ranks errors far worse).
+
+    Example:
+        >>> samples = model.predict(images, samples)
+        >>> samples[0].pred_sem_seg.data.shape, samples[0].uncertainty.data.shape
+        (torch.Size([1, 512, 683]), torch.Size([1, 512, 683]))
+        >>> by_steps = model.predict_steps(images, samples, steps=(1, 3, 10))
     """
 
-    #: what to decode while one of the methods below is at work
-    _decode: Decode | None = None
+    def loss(
+        self, inputs: Tensor, data_samples: SampleList, *, draws: Draws | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of the decode head and of auxiliary heads, as in ``EncoderDecoder.loss``.
 
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        Args:
+            inputs: Images (B, 3, H, W).
+            data_samples: Their samples.
+            draws: Randomness of the decode head, see its ``loss``; drawn by default.
+        """
+        if draws is None:
+            return super().loss(inputs, data_samples)
+        features = self.extract_feat(inputs)
+        losses = self.decode_head.loss(features, data_samples, self.train_cfg, draws=draws)
+        losses = add_prefix(losses, 'decode')
+        if self.with_auxiliary_head:
+            losses.update(self._auxiliary_head_forward_train(features, data_samples))
+        return losses
+
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        *,
+        draws: Draws | None = None,
+    ) -> SampleList:
         """Predict like ``EncoderDecoder.predict``, with ``uncertainty`` added to every sample.
 
         Args:
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, filled in place.
+            draws: See :meth:`DiffusionHead.chains`; all windows of a sliding inference replay the
+                same recorded tensors.
 
         Returns:
             Samples with ``seg_logits``, ``pred_sem_seg`` and ``uncertainty`` (1, H, W) in [0, 1].
         """
         head = self.decode_head
 
-        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
+        def read(features, metas, draws):
             tracker = self._tracker(len(metas))
-            logits = head.predict(feature, metas, self.test_cfg, callback=tracker)
-            return [logits, head.predict_by_feat(tracker.map(), metas)]
+            chains = tracker.watch(head.chains(features, metas, draws))
+            return [head.summarise(chains, len(metas)), tracker.map()]
 
-        logits, uncertainty = self._infer(inputs, data_samples, decode, [head.out_channels, 1])
+        logits, uncertainty = self._read(inputs, data_samples, read, [head.out_channels, 1], draws)
         uncertainty = self._restore(uncertainty, data_samples)
         samples = self.postprocess_result(logits, data_samples)
         for sample, map_ in zip(samples, uncertainty, strict=True):
@@ -58,6 +92,8 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         inputs: Tensor,
         data_samples: OptSampleList = None,
         steps: Sequence[int] = (1, 3, 10),
+        *,
+        draws: Draws | None = None,
     ) -> dict[int, SampleList]:
         """Predict with several numbers of sampling steps, encoding the image once.
 
@@ -65,81 +101,103 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, left as they are.
             steps: Step counts, each of which gets a chain of its own.
+            draws: See :meth:`predict`.
 
         Returns:
             For each step count, new samples with ``seg_logits`` and ``pred_sem_seg``.
         """
         head = self.decode_head
 
-        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
-            return [head.predict(feature, metas, self.test_cfg, steps=count) for count in steps]
+        def read(features, metas, draws):
+            return [
+                head.summarise(head.chains(features, metas, draws, steps=count), len(metas))
+                for count in steps
+            ]
 
-        maps = self._infer(inputs, data_samples, decode, [head.out_channels] * len(steps))
+        channels = [head.out_channels] * len(steps)
+        maps = self._read(inputs, data_samples, read, channels, draws)
         samples = [self._postprocess_copy(logits, data_samples) for logits in maps]
         return dict(zip(steps, samples, strict=True))
 
     def predict_trajectory(
-        self, inputs: Tensor, data_samples: OptSampleList = None, steps: int | None = None
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        steps: int | None = None,
+        *,
+        draws: Draws | None = None,
     ) -> list[SampleList]:
         """Predict after every step of one chain: the frames of a denoising film.
 
         Args:
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, left as they are.
-            steps: Length of the chain instead of the head's ``timesteps``.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`predict`.
 
         Returns:
-            For each step, new samples with ``seg_logits`` and ``pred_sem_seg``: of that step alone,
+            For each step, new samples with ``seg_logits`` and ``pred_sem_seg`` of that step alone,
             also where the head accumulates over the steps.
         """
         head = self.decode_head
-        steps = head.timesteps if steps is None else steps
+        steps = head.steps if steps is None else steps
 
-        def decode(feature: Sequence[Tensor], metas: list[dict]) -> list[Tensor]:
+        def read(features, metas, draws):
             frames = [0.0] * steps
+            for chain in head.chains(features, metas, draws, steps=steps):
+                for step in chain:
+                    # (G B, K, h, w) -> (G, B, K, h, w), averaged over the generations
+                    outputs = step.output.unflatten(0, (-1, len(metas))).sum(dim=0)
+                    frames[step.index] = frames[step.index] + outputs / head.generations
+            return frames
 
-            def keep(step: Step) -> None:
-                # (G * B, K, h, w) -> (G, B, K, h, w), averaged over the generations
-                logits = step.logits.unflatten(0, (-1, len(metas))).sum(dim=0)
-                frames[step.index] = frames[step.index] + logits / head.randsteps
-
-            head.predict(feature, metas, self.test_cfg, steps=steps, callback=keep)
-            return [head.predict_by_feat(frame, metas) for frame in frames]
-
-        maps = self._infer(inputs, data_samples, decode, [head.out_channels] * steps)
+        maps = self._read(inputs, data_samples, read, [head.out_channels] * steps, draws)
         return [self._postprocess_copy(logits, data_samples) for logits in maps]
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits, or while more maps are asked for, all of them concatenated on the channels."""
-        if self._decode is None:
-            return super().encode_decode(inputs, batch_img_metas)
-        return torch.cat(self._decode(self.extract_feat(inputs), batch_img_metas), dim=1)
-
-    def _infer(
-        self, inputs: Tensor, data_samples: OptSampleList, decode: Decode, channels: list[int]
+    def _read(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList,
+        read: Read,
+        channels: list[int],
+        draws: Draws | None,
     ) -> tuple[Tensor, ...]:
-        """Run ``decode`` through mmseg's whole or sliding inference.
+        """Take maps through mmseg's whole or sliding inference, to the size of the input.
 
-        Both treat the channels alike, so any number of maps may ride along; the sliding one
-        allocates ``out_channels`` of them.
+        Both treat channels alike, so that any number of maps may ride along; the sliding one
+        allocates ``out_channels`` of them. A copy of the model that shares all its parts does the
+        work, so that this one stays as it is.
         """
         if data_samples is None:
             shape = inputs.shape[2:]
             metas = [dict(ori_shape=shape, img_shape=shape, pad_shape=shape)] * len(inputs)
         else:
             metas = [sample.metainfo for sample in data_samples]
-        self._decode, self.out_channels = decode, sum(channels)
-        try:
-            maps = self.inference(inputs, metas)
-        finally:
-            self._decode, self.out_channels = None, self.decode_head.out_channels
-        return maps.split(channels, dim=1)
+        head = self.decode_head
 
-    def _tracker(self, images: int) -> ChangeCount | GenerationSpread:
-        measure = self.test_cfg.get('uncertainty', 'change')
+        def encode_decode(images: Tensor, metas: list[dict]) -> Tensor:
+            batches = head.batches(self.extract_feat(images), metas, draws)
+            parts = [torch.cat(read(*batch), dim=1) for batch in batches]
+            return head.predict_by_feat(torch.cat(parts), metas)
+
+        reader = copy.copy(self)
+        reader.encode_decode = encode_decode
+        reader.out_channels = sum(channels)
+        return reader.inference(inputs, metas).split(channels, dim=1)
+
+    def _tracker(self, images: int) -> Tracker:
+        measure = self.test_cfg.get('uncertainty', 'entropy')
+        if measure not in MEASURES:
+            raise ValueError(f'test_cfg.uncertainty must be one of {MEASURES}, got {measure!r}')
         if measure == 'change':
             return ChangeCount(images)
-        return GenerationSpread(images, steps=self.decode_head.timesteps, measure=measure)
+        head = self.decode_head
+        return PredictionSpread(
+            images,
+            measure=measure,
+            probabilities=head.probabilities,
+            every_step=bool(head.accumulation),
+        )
 
     def _postprocess_copy(self, logits: Tensor, data_samples: OptSampleList) -> SampleList:
         if data_samples is not None:

@@ -95,7 +95,7 @@ def test_the_last_layer_starts_like_the_released_one():
 
 
 def test_sampling_by_hand():
-    head = build(randsteps=2)
+    head = build(generations=2)
     noise = torch.randn(2, 8, 6, 5)  # one sample, two generations
     context = head.denoiser.prepare(FEATURE[:1])
     z, outputs = noise, []
@@ -112,7 +112,7 @@ def test_sampling_by_hand():
 
 @pytest.mark.parametrize('sampler', ['DDIMSampler', 'DDPMSampler'])
 def test_noise_belongs_to_the_sample_not_to_the_batch(sampler):
-    head = build(randsteps=3, diffusion_sampler=dict(type=sampler), max_batch=4)
+    head = build(generations=3, diffusion_sampler=dict(type=sampler), max_batch=4)
     together = head.predict([FEATURE], METAS, {})
     assert together.shape == (3, 3, 8, 10)
     assert (together >= 0).all() and (together <= 1).all()

@@ -117,7 +117,7 @@ def test_half_precision_training(dtype):
 
 
 def test_sampling_by_hand():
-    head = build(randsteps=2)
+    head = build(generations=2)
     noise = torch.randn(2, 1, 6, 5)  # one image, two generations
     context = head.denoiser.prepare(FEATURE[:1])
     z = noise
@@ -147,7 +147,7 @@ def test_scale_up_stays_below_max_depth():
 
 @pytest.mark.parametrize('sampler', ['DDIMSampler', 'DDPMSampler'])
 def test_noise_belongs_to_the_image_not_to_the_batch(sampler):
-    head = build(randsteps=3, max_batch=4, diffusion_sampler=dict(type=sampler))
+    head = build(generations=3, max_batch=4, diffusion_sampler=dict(type=sampler))
     together = head.predict([FEATURE], METAS, {})
     assert together.shape == (3, 1, 24, 20)
     for order in ([1], [2, 0], [0, 1]):
@@ -165,7 +165,7 @@ def test_a_training_range_does_not_bound_the_chain():
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(timesteps=0), 'steps must be at least 1, got 0'),
+        (dict(steps=0), 'steps must be at least 1, got 0'),
         (dict(gt_downsample='mean'), "gt_downsample must be one of .* got 'mean'"),
         (dict(time_input='sigma'), "time_input must be one of .* got 'sigma'"),
         (dict(min_depth=10), 'need 0 < min_depth < max_depth, in metres, got 10 and 10'),

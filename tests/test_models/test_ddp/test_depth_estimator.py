@@ -66,7 +66,7 @@ def test_same_depths_as_the_plain_one_plus_uncertainty():
 
 @torch.no_grad()
 def test_step_counts_and_trajectory():
-    model = build(randsteps=2)
+    model = build(generations=2)
     found = model.predict_steps(IMAGES, samples(), steps=(1, 3))
     frames = model.predict_trajectory(IMAGES, samples())
     expected = model.predict(IMAGES, samples())
@@ -80,7 +80,7 @@ def test_step_counts_and_trajectory():
 
 @torch.no_grad()
 def test_uncertainty_over_generations():
-    model = build(test_cfg=dict(mode='whole', uncertainty='spread'), randsteps=3)
+    model = build(test_cfg=dict(mode='whole', uncertainty='spread'), generations=3)
     for sample in model.predict(IMAGES, samples()):
         assert 0 < sample.uncertainty.data.max() <= 1
     model.test_cfg.uncertainty = 'entropy'

@@ -135,7 +135,7 @@ def test_half_precision_training(dtype):
 
 @pytest.mark.parametrize('accumulation', [False, 'prob'])
 def test_sampling_by_hand(accumulation):
-    head = build(randsteps=2, accumulation=accumulation)
+    head = build(generations=2, accumulation=accumulation)
     noise = torch.randn(2, 8, 6, 5)  # one image, two generations
     context = head.denoiser.prepare(FEATURE[:1])
     z, outputs = noise, []
@@ -155,7 +155,7 @@ def test_sampling_by_hand(accumulation):
 
 @pytest.mark.parametrize('sampler', ['DDIMSampler', 'DDPMSampler'])
 def test_noise_belongs_to_the_image_not_to_the_batch(sampler):
-    head = build(randsteps=3, diffusion_sampler=dict(type=sampler))
+    head = build(generations=3, diffusion_sampler=dict(type=sampler))
     together = head.predict([FEATURE], METAS, {})
     assert together.shape == (3, 4, 24, 20)
     for order in ([1], [2, 0], [0, 1]):
@@ -164,7 +164,7 @@ def test_noise_belongs_to_the_image_not_to_the_batch(sampler):
 
 
 def test_a_memory_bound_changes_nothing_but_the_batches():
-    free, bound = build(randsteps=5), build(randsteps=5, max_batch=6)
+    free, bound = build(generations=5), build(generations=5, max_batch=6)
     sizes = []
 
     def note(step: Step):
@@ -214,8 +214,8 @@ def test_ablations_train_and_predict(encoder, schedule):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(timesteps=0), 'steps must be at least 1, got 0'),
-        (dict(randsteps=0), 'randsteps must be at least 1, got 0'),
+        (dict(steps=0), 'steps must be at least 1, got 0'),
+        (dict(generations=0), 'generations must be at least 1, got 0'),
         (dict(max_batch=0), 'max_batch must be at least 1, got 0'),
         (
             dict(sample_range=(0.5, 0.2)),
@@ -243,11 +243,11 @@ def test_labels_outside_the_classes_are_refused():
 
 def test_noise_for_every_generation_is_required():
     with pytest.raises(ValueError, match='each of 2 generations of 3 images, got 3'):
-        build(randsteps=2).sample(FEATURE, noise=torch.randn(3, 8, 6, 5))
+        build(generations=2).sample(FEATURE, noise=torch.randn(3, 8, 6, 5))
 
 
 def test_recorded_step_noise_replays_a_stochastic_chain():
-    head = build(randsteps=2, max_batch=3, diffusion_sampler=dict(type='DDPMSampler'))
+    head = build(generations=2, max_batch=3, diffusion_sampler=dict(type='DDPMSampler'))
     noise, step_noise = torch.randn(6, 8, 6, 5), torch.randn(2, 6, 8, 6, 5)
     first, again = (head.sample(FEATURE, noise=noise, step_noise=step_noise) for _ in range(2))
     assert torch.equal(first, again)

@@ -229,7 +229,7 @@ def test_sampling_follows_the_released_algorithm(build, steps, times):
 
 
 def test_the_image_is_encoded_once_and_the_last_step_makes_nothing_more(build, monkeypatch):
-    head, calls = build(timesteps=4), []
+    head, calls = build(steps=4), []
 
     def watch(module, name):
         method = getattr(module, name)
@@ -247,7 +247,7 @@ def test_the_image_is_encoded_once_and_the_last_step_makes_nothing_more(build, m
 
 @torch.no_grad()
 def test_the_noise_belongs_to_the_image(build):
-    head, x = build(timesteps=2), features()
+    head, x = build(steps=2), features()
     samples = [make_sample('a'), make_sample('b')]
     both = head.predict(x, samples)
     for i in (1, 0):
@@ -284,7 +284,7 @@ def test_size_of_the_noise(build):
 
 @torch.no_grad()
 def test_ensemble_over_the_steps(build):
-    head, x, seen = build(ensemble_steps=True, timesteps=3), features(), []
+    head, x, seen = build(ensemble_steps=True, steps=3), features(), []
     cls_scores, masks = head.sample(x, [{}, {}], callback=lambda step: seen.append(step.logits))
     assert len(seen) == 3
     probs = torch.stack([step.cls_scores.softmax(-1) for step in seen]).mean(dim=0)

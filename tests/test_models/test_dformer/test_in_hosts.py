@@ -110,7 +110,7 @@ def test_a_batch_of_unequal_images_equals_each_alone(detector):
     """
     detector.eval()
     detector.panoptic_head.noise_size = 'padded'
-    detector.panoptic_head.timesteps = 2
+    detector.panoptic_head.steps = 2
     shapes = ((60, 90), (64, 70))
 
     def logits(data):
@@ -173,7 +173,7 @@ def test_segmentor_shows_its_steps():
     last = counts[3][0].pred_sem_seg.data
     # a frame is resized after the classes are put together, a prediction before
     assert (frames[2][0].pred_sem_seg.data == last).float().mean() > 0.9
-    model.decode_head.timesteps = 2
+    model.decode_head.steps = 2
     (sample,) = model.predict(image, samples)
     assert sample.uncertainty.data.shape == (1, 30, 45)
     assert 0 <= sample.uncertainty.data.min() <= sample.uncertainty.data.max() <= 1

@@ -47,8 +47,8 @@ def build(**options):
             in_channels=32,
             noise_schedule=dict(type='mmdiffseg.LinearBetas', num_timesteps=100),
             denoiser=denoiser,
-            timesteps=4,
-            randsteps=3,
+            steps=4,
+            generations=3,
         )
         | options
     )
@@ -177,7 +177,7 @@ def test_steps_of_the_released_code(variance, row):
     sampler = head.diffusion_sampler
     sampler.time_pairs = lambda steps: [(t, t - 1), (t - 1, t - 2)][:steps]
     seen: list[Step] = []
-    head.randsteps = 1
+    head.generations = 1
     head.sample(
         torch.zeros(1, 1, 8, 9),
         noise=common['x_t'][row : row + 1],
@@ -211,7 +211,7 @@ def test_ddim_steps_of_the_released_code():
 
 
 def test_a_chain_by_hand():
-    head = build(timesteps=2, randsteps=1)
+    head = build(steps=2, generations=1)
     noise, fresh = torch.randn(2, 3, 1, 8, 12)
     masks = head.sample(FEATURE, noise=noise, step_noise=[fresh])
     assert masks.shape == (1, 3, 1, 8, 12)
@@ -243,7 +243,7 @@ def test_each_image_and_generation_has_noise_of_its_own():
 
 
 def test_objects_of_one_image_differ_by_their_sample_id():
-    head = build(randsteps=1)
+    head = build(generations=1)
     feature = FEATURE[:1].expand(2, -1, -1, -1)
     objects = [meta('a.png', sample_id=f'a_{i}') for i in range(2)]
     first, second = head.sample_images([feature], objects)[0]
@@ -300,7 +300,7 @@ def test_a_conditioned_network_is_told_the_class_of_each_image():
         attention_downsample=(),
         num_image_classes=3,
     )
-    head = build(denoiser=denoiser, randsteps=2)
+    head = build(denoiser=denoiser, generations=2)
     asked = []
     head.denoiser.register_forward_pre_hook(
         lambda module, args, kwargs: asked.append(kwargs['class_ids']), with_kwargs=True
@@ -318,8 +318,8 @@ def test_a_conditioned_network_is_told_the_class_of_each_image():
 @pytest.mark.parametrize(
     ('options', 'sentence'),
     [
-        (dict(timesteps=101), 'steps must lie in 1 .. 100, got 101'),
-        (dict(randsteps=0), 'randsteps must be at least 1, got 0'),
+        (dict(steps=101), 'steps must lie in 1 .. 100, got 101'),
+        (dict(generations=0), 'generations must be at least 1, got 0'),
         (dict(max_batch=0), 'max_batch must be at least 1, got 0'),
         (dict(loss_reduction='max'), "got 'max'"),
         (

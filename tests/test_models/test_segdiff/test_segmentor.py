@@ -20,8 +20,8 @@ def build(type='mmdiffseg.SegDiff', test_cfg=None, **head):
             num_res_blocks=1,
             attention_downsample=(),
         ),
-        timesteps=3,
-        randsteps=2,
+        steps=3,
+        generations=2,
     )
     model = MODELS.build(
         dict(

@@ -89,7 +89,7 @@ def test_same_prediction_as_the_plain_one_plus_uncertainty(test_cfg):
 
 
 def test_uncertainty_lies_where_classes_change():
-    model = build(timesteps=2)
+    model = build(steps=2)
     with torch.no_grad():
         first, last = model.predict_trajectory(IMAGES)
         found = model.predict(IMAGES)
@@ -103,7 +103,7 @@ def test_uncertainty_lies_where_classes_change():
 
 @pytest.mark.parametrize('measure', ['entropy', 'mutual_information', 'variance'])
 def test_uncertainty_over_generations(measure):
-    model = build(test_cfg=dict(mode='whole', uncertainty=measure), randsteps=3)
+    model = build(test_cfg=dict(mode='whole', uncertainty=measure), generations=3)
     with torch.no_grad():
         for sample in model.predict(IMAGES, samples()):
             assert 0 <= sample.uncertainty.data.min() <= sample.uncertainty.data.max() <= 1
@@ -119,13 +119,13 @@ def test_several_step_counts_from_one_encoding(test_cfg):
         found = model.predict_steps(IMAGES, samples(), steps=(1, 3, 10))
         assert model.backbone.calls == encodings
         for steps, predictions in found.items():
-            model.decode_head.timesteps = steps
+            model.decode_head.steps = steps
             for a, b in zip(model.predict(IMAGES, samples()), predictions, strict=True):
                 torch.testing.assert_close(b.seg_logits.data, a.seg_logits.data)
 
 
 def test_the_trajectory_ends_in_the_prediction():
-    model = build(randsteps=2, max_batch=2)
+    model = build(generations=2, max_batch=2)
     with torch.no_grad():
         frames = model.predict_trajectory(IMAGES, samples())
         expected = model.predict(IMAGES, samples())

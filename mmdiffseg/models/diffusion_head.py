@@ -1,0 +1,271 @@
+"""The one contract of heads that diffuse: what all of them share in training and inference.
+
+Notation, here and in every head:
+
+    B images, G generations (chains) of each, K classes, Q queries
+    C channels of the encoded map of size (h, w); the image has (H, W)
+    x0 clean encoded map, z_t noisy map at time t, eps its noise     (B, C, h, w)
+    the batch of a chain holds all images once per generation        (G B, C, h, w)
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdiffseg.diffusion.corruption import corrupt
+from mmdiffseg.diffusion.draws import Draws, noise_name
+from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
+
+
+def sample_key(meta: dict) -> str:
+    """Name of an image (or of its sample) and its view, for the noise drawn at test time."""
+    view = meta.get('flip_direction') if meta.get('flip') else None
+    name = meta.get('sample_id') or Path(meta.get('img_path') or '').name
+    return noise_name(name, view)
+
+
+class DiffusionHead:
+    """Mixin over mmseg's ``BaseDecodeHead`` or mmdet's ``Mask2FormerHead``.
+
+    A head calls :meth:`build_diffusion` in its constructor and says five things: :meth:`prepare`
+    (what is computed once per image), :meth:`map_shape`, :meth:`denoise`, :meth:`encode_output`
+    (the way from an output back to a map) and ``loss``. Inference is here: :meth:`chains` yields
+    the chains of all generations, :meth:`summarise` reads the prediction off them.
+
+    Example:
+        >>> for chain in head.chains(features, metas, steps=10):
+        ...     for step in chain:
+        ...         if good_enough(step.output):
+        ...             break
+    """
+
+    #: ``'prob'`` averages the class probabilities of all steps instead of the final outputs
+    accumulation: bool | str = False
+
+    def build_diffusion(
+        self,
+        *,
+        label_encoder: dict,
+        noise_schedule: dict,
+        diffusion_sampler: dict,
+        steps: int | None,
+        generations: int,
+        max_batch: int | None,
+        seed: int,
+    ) -> None:
+        """Build and check what every head needs.
+
+        Args:
+            label_encoder: Complete config of the label encoder.
+            noise_schedule: Config of the noise schedule.
+            diffusion_sampler: Config of the sampler; the schedule is filled in.
+            steps: Sampling steps; None takes all of a discrete schedule.
+            generations: Generations per image.
+            max_batch: Most maps to denoise at once; None sets no bound.
+            seed: Seed of the noise drawn at test time.
+        """
+        if generations < 1:
+            raise ValueError(f'generations must be at least 1, got {generations}')
+        if max_batch is not None and max_batch < 1:
+            raise ValueError(f'max_batch must be at least 1, got {max_batch}')
+        self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
+        self.diffusion_sampler = SAMPLERS.build(
+            {**diffusion_sampler, 'schedule': self.noise_schedule}
+        )
+        self.steps = self.noise_schedule.num_timesteps if steps is None else steps
+        self.diffusion_sampler.time_pairs(self.steps)  # refuses impossible step counts right here
+        self.label_encoder = LABEL_ENCODERS.build(label_encoder)
+        self.generations = generations
+        self.max_batch = max_batch
+        self.seed = seed
+
+    # what a head says of itself
+
+    def prepare(self, feature: Any, metas: Sequence[dict]) -> Any:
+        """Everything the denoiser needs of the images, computed once for all steps."""
+        raise NotImplementedError
+
+    def map_shape(self, feature: Any, metas: Sequence[dict]) -> tuple[int, int, int]:
+        """Shape (C, h, w) of the encoded map."""
+        raise NotImplementedError
+
+    def denoise(self, z_t: Tensor, t: Tensor, context: Any) -> Any:
+        """Output for noisy maps (G B, C, h, w) at times (G B,) or (1,), float32."""
+        raise NotImplementedError
+
+    def encode_output(self, output: Any, size: tuple[int, int]) -> Tensor:
+        """Encode an output to an estimate of x0 (G B, C, h, w) of a size (h, w)."""
+        raise NotImplementedError
+
+    def probabilities(self, output: Any) -> Tensor:
+        """Class probabilities (G B, K, h, w) that an output stands for."""
+        raise NotImplementedError
+
+    def predict_step(self, z_t: Tensor, t: Tensor, context: Any) -> tuple[Any, Tensor | None]:
+        """The output of a step of sampling, and its variance if the network learns one."""
+        return self.denoise(z_t, t, context), None
+
+    def limit(self, output: Tensor) -> Tensor:
+        """Bring an averaged output (B, K, h, w) into its range; logits have none."""
+        return output
+
+    # training
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """Training times ``t`` (count,), uniform over those of the schedule."""
+        return draws.integers('t', 0, self.noise_schedule.num_timesteps, (count,), device=device)
+
+    def corrupt(self, x0: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+        """Corrupt maps (B, C, h, w) at random times.
+
+        Args:
+            x0: Clean encoded maps.
+            draws: ``t`` (B,) and normal ``eps`` (B, C, h, w), in this order.
+
+        Returns:
+            z_t, t and eps.
+        """
+        t = self.draw_times(len(x0), draws, x0.device)
+        eps = draws.normal('eps', x0.shape, device=x0.device)
+        alpha, sigma = self.noise_schedule.alpha_sigma(t)
+        return corrupt(x0, eps, alpha.float(), sigma.float()), t, eps
+
+    # inference
+
+    def chains(
+        self,
+        inputs: Sequence[Tensor],
+        metas: Sequence[dict],
+        draws: Draws | None = None,
+        *,
+        steps: int | None = None,
+    ) -> Iterator[Chain]:
+        """Iterate over chains; each denoises as many generations at once as ``max_batch`` allows.
+
+        Args:
+            inputs: Features of the neck or backbone.
+            metas: Meta information of the B images; it names them.
+            draws: Normal ``start`` (G B, C, h, w), and ``step0``, ``step1``, ... for a stochastic
+                sampler. By default each image and generation has noise by its own name, which the
+                windows of a sliding inference share.
+            steps: Sampling steps instead of those of the head.
+
+        Yields:
+            Chains, to be walked one after the other. All images are in each of them; bound their
+            number by :meth:`batches`.
+        """
+        feature = self._transform_inputs(inputs)
+        context = self.prepare(feature, metas)
+        shape = self.map_shape(feature, metas)
+        b, size = len(metas), shape[1:]
+        if draws is None:
+            generations = range(self.generations)
+            names = [self.noise_name(meta, size, g) for g in generations for meta in metas]
+            draws = Draws.named(names, seed=self.seed)
+
+        def predict(z_t: Tensor, t: Tensor) -> tuple[Any, Tensor | None]:
+            return self.predict_step(z_t, t, context)
+
+        def encode(output: Any) -> Tensor:
+            return self.encode_output(output, size)
+
+        rows = self.generations * b
+        at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
+        for first in range(0, rows, at_once):
+            group = range(first, min(first + at_once, rows))
+            yield self.diffusion_sampler.walk(
+                predict,
+                encode,
+                shape=(len(group), *shape),
+                steps=self.steps if steps is None else steps,
+                draws=draws.select(group, of=rows),
+                device=inputs[0].device,
+            )
+
+    @staticmethod
+    def noise_name(meta: dict, size: tuple[int, int], generation: int) -> str:
+        """Name of the noise of one image and generation, by the one rule for all methods."""
+        return noise_name(sample_key(meta), '{}x{}'.format(*size), generation)
+
+    def batches(
+        self, inputs: Sequence[Tensor], metas: Sequence[dict], draws: Draws | None = None
+    ) -> Iterator[tuple[list[Tensor], list[dict], Draws | None]]:
+        """Split a batch so that no chain holds more than ``max_batch`` maps.
+
+        Args:
+            inputs: Features (B, ...).
+            metas: Meta information of the B images.
+            draws: See :meth:`chains`.
+
+        Yields:
+            The features, meta information and draws of some images, for :meth:`chains`.
+        """
+        b = len(metas)
+        at_once = b if self.max_batch is None else min(self.max_batch, b)
+        for first in range(0, b, at_once):
+            images = range(first, min(first + at_once, b))
+            part = draws
+            if draws is not None:
+                rows = [g * b + i for g in range(self.generations) for i in images]
+                part = draws.select(rows, of=self.generations * b)
+            cut = slice(images.start, images.stop)
+            yield [x[cut] for x in inputs], list(metas[cut]), part
+
+    def summarise(self, chains: Iterable[Chain], images: int) -> Tensor:
+        """Average what the chains of some images end in, or with ``accumulation`` every step.
+
+        Args:
+            chains: From :meth:`chains`.
+            images: Number B of images.
+
+        Returns:
+            The output (B, K, h, w); with ``accumulation`` probabilities.
+        """
+        total, count = 0.0, 0
+
+        def add(values: Tensor) -> None:
+            nonlocal total, count
+            values = values.unflatten(0, (-1, images))  # (G, B, K, h, w)
+            total = total + values.sum(dim=0)
+            count += len(values)
+
+        for chain in chains:
+            for step in chain:
+                if self.accumulation:
+                    add(self.probabilities(step.output))
+            if not self.accumulation:
+                add(step.output)
+        return self.limit(total / count)
+
+    def predict(
+        self,
+        inputs: Sequence[Tensor],
+        batch_img_metas: list[dict],
+        test_cfg: dict,
+        *,
+        steps: int | None = None,
+        draws: Draws | None = None,
+    ) -> Tensor:
+        """Sample the output (B, K, H, W), resized to the input image.
+
+        Args:
+            inputs: Features of the neck or backbone.
+            batch_img_metas: Meta information; it names the images.
+            test_cfg: Unused, part of mmseg's interface.
+            steps: Sampling steps instead of those of the head.
+            draws: See :meth:`chains`.
+        """
+        outputs = [
+            self.summarise(self.chains(*batch, steps=steps), len(batch[1]))
+            for batch in self.batches(inputs, batch_img_metas, draws)
+        ]
+        return self.predict_by_feat(torch.cat(outputs), batch_img_metas)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Sample the output (B, K, h, w) from features, with the noise of nameless images."""
+        metas = [{}] * len(inputs[0])
+        return self.summarise(self.chains(inputs, metas), len(metas))
