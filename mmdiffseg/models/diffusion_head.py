@@ -8,6 +8,7 @@ Notation, here and in every head:
     the batch of a chain holds all images once per generation        (G B, C, h, w)
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,19 @@ class DiffusionHead:
 
     #: ``'prob'`` averages the class probabilities of all steps instead of the final outputs
     accumulation: bool | str = False
+    #: whether ``in_index`` was left out, which is fine where a single map comes in
+    needs_one_map = False
+
+    def __new__(cls, *args, **config):
+        """Explain arguments that belong to another head, such as the one it replaces."""
+        known = inspect.signature(cls.__init__).parameters
+        unknown = [name for name in config if name not in known]
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            raise TypeError(
+                f'{cls.__name__} takes no {", ".join(unknown)}: if a base config sets them for the '
+                'head that it replaces, add _delete_=True to the head in your config'
+            )
+        return super().__new__(cls)
 
     def build_diffusion(
         self,
@@ -112,6 +126,16 @@ class DiffusionHead:
     def limit(self, output: Tensor) -> Tensor:
         """Bring an averaged output (B, K, h, w) into its range; logits have none."""
         return output
+
+    def _transform_inputs(self, inputs: Sequence[Tensor]) -> Any:
+        """Choose the features to work on, as mmseg does."""
+        if self.needs_one_map and len(inputs) > 1:
+            sizes = ', '.join(f'{x.shape[1]} x {x.shape[2]} x {x.shape[3]}' for x in inputs)
+            raise ValueError(
+                f'{len(inputs)} feature maps of {sizes} meet {type(self).__name__}: say which to '
+                'use by in_index; -1 is the last one, which mmseg takes by default'
+            )
+        return super()._transform_inputs(inputs)
 
     # training
 

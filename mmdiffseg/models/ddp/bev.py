@@ -44,7 +44,8 @@ class DDPMapHead(DDPBaseHead):
             the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss, called with logits and masks.
-        in_index: Which output of the neck or backbone to use; mmseg's default, the last one.
+        in_index: Which output of the neck or backbone to use; needed where there are several.
+        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         align_corners: How maps to be joined are resized.
     """
 
@@ -53,7 +54,7 @@ class DDPMapHead(DDPBaseHead):
     def __init__(
         self,
         *,
-        in_channels: int,
+        in_channels: int | Sequence[int],
         channels: int = 256,
         num_classes: int,
         input_scope: Sequence[Scope],
@@ -68,7 +69,8 @@ class DDPMapHead(DDPBaseHead):
         max_batch: int | None = None,
         seed: int = 0,
         loss_decode: dict | Sequence[dict] = dict(type='mmdiffseg.MultiLabelFocalLoss'),
-        in_index: int = -1,
+        in_index: int | Sequence[int] | None = None,
+        input_transform: str | None = None,
         align_corners: bool = False,
     ) -> None:
         super().__init__(
@@ -87,6 +89,7 @@ class DDPMapHead(DDPBaseHead):
             seed=seed,
             loss_decode=loss_decode,
             in_index=in_index,
+            input_transform=input_transform,
             ignore_index=255,
             align_corners=align_corners,
             threshold=0.5,

@@ -23,7 +23,7 @@ class DDPDepthHead(DDPBaseHead):
     ``time_modulation`` of :class:`DeformableMapDecoder`.
 
     Args:
-        in_channels: Channels of the image feature.
+        in_channels: Channels of the image feature, or of each feature map to be joined.
         channels: Width C of the map decoder.
         min_depth: Least depth that can be predicted, in metres.
         max_depth: Largest depth, in metres; predictions are cut off there.
@@ -43,14 +43,15 @@ class DDPDepthHead(DDPBaseHead):
             the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss on the depths, called with prediction and truth.
-        in_index: Which output of the neck or backbone to use; mmseg's default, the last one.
+        in_index: Which output of the neck or backbone to use; needed where there are several.
+        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         align_corners: How predictions are resized.
     """
 
     def __init__(
         self,
         *,
-        in_channels: int,
+        in_channels: int | Sequence[int],
         channels: int = 256,
         min_depth: float = 1e-3,
         max_depth: float,
@@ -67,7 +68,8 @@ class DDPDepthHead(DDPBaseHead):
         max_batch: int | None = None,
         seed: int = 0,
         loss_decode: dict | Sequence[dict] = dict(type='mmdiffseg.SigLoss', loss_weight=1.0),
-        in_index: int = -1,
+        in_index: int | Sequence[int] | None = None,
+        input_transform: str | None = None,
         align_corners: bool = False,
     ) -> None:
         if gt_downsample not in DOWNSAMPLE_RULES:
@@ -90,6 +92,7 @@ class DDPDepthHead(DDPBaseHead):
             seed=seed,
             loss_decode=loss_decode,
             in_index=in_index,
+            input_transform=input_transform,
             ignore_index=255,
             align_corners=align_corners,
             threshold=0.0,

@@ -20,7 +20,7 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
     it. Inference starts from noise and repeats: decode, encode again, step to a cleaner time.
 
     Args:
-        in_channels: Channels of the image feature.
+        in_channels: Channels of the image feature, or of each feature map to be joined.
         channels: Width C of the map decoder.
         num_classes: Number of output channels.
         label_encoder: Complete config of the label encoder.
@@ -35,7 +35,8 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
             the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss.
-        in_index: Which output of the neck or backbone to use; mmseg's default, the last one.
+        in_index: Which output of the neck or backbone to use; needed where there are several.
+        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How maps are resized.
         threshold: Keeps mmseg from warning where there is one output channel.
@@ -44,7 +45,7 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
     def __init__(
         self,
         *,
-        in_channels: int,
+        in_channels: int | Sequence[int],
         channels: int,
         num_classes: int,
         label_encoder: dict,
@@ -58,7 +59,8 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
         max_batch: int | None,
         seed: int,
         loss_decode: dict | Sequence[dict],
-        in_index: int,
+        in_index: int | Sequence[int] | None,
+        input_transform: str | None,
         ignore_index: int,
         align_corners: bool,
         threshold: float | None = None,
@@ -69,7 +71,8 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
             num_classes=num_classes,
             out_channels=num_classes,  # otherwise mmseg advises one channel for two classes
             dropout_ratio=0,
-            in_index=in_index,
+            in_index=-1 if in_index is None else in_index,
+            input_transform=input_transform,
             loss_decode=loss_decode,
             ignore_index=ignore_index,
             align_corners=align_corners,
@@ -97,6 +100,7 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
                 'channels': channels,
             }
         )
+        self.needs_one_map = in_index is None
         self.sample_range = sample_range
         self.time_input = time_input
 

@@ -22,7 +22,7 @@ class DDPHead(DDPBaseHead):
     re-encode the most likely class, step to a cleaner time. The image is encoded once.
 
     Args:
-        in_channels: Channels of the image feature.
+        in_channels: Channels of the image feature, or of each feature map to be joined.
         channels: Width C of the map decoder.
         num_classes: Number K of classes.
         label_encoder: Config of the label encoder; classes and ignore index are filled in, and for
@@ -42,7 +42,8 @@ class DDPHead(DDPBaseHead):
             the other.
         seed: Seed of the test-time noise.
         loss_decode: Config of the loss on the logits.
-        in_index: Which output of the neck or backbone to use; mmseg's default, the last one.
+        in_index: Which output of the neck or backbone to use; needed where there are several.
+        input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How logits are resized.
     """
@@ -50,7 +51,7 @@ class DDPHead(DDPBaseHead):
     def __init__(
         self,
         *,
-        in_channels: int,
+        in_channels: int | Sequence[int],
         channels: int = 256,
         num_classes: int,
         label_encoder: dict = dict(type='ClassEmbeddingEncoder', scale=0.01),
@@ -65,7 +66,8 @@ class DDPHead(DDPBaseHead):
         max_batch: int | None = None,
         seed: int = 0,
         loss_decode: dict | Sequence[dict] = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0),
-        in_index: int = -1,
+        in_index: int | Sequence[int] | None = None,
+        input_transform: str | None = None,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
@@ -97,6 +99,7 @@ class DDPHead(DDPBaseHead):
             seed=seed,
             loss_decode=loss_decode,
             in_index=in_index,
+            input_transform=input_transform,
             ignore_index=ignore_index,
             align_corners=align_corners,
         )

@@ -65,7 +65,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         max_batch: Most maps to denoise at once: generations, and images, beyond it run one after
             the other.
         seed: Seed of the test-time noise.
-        in_index: Which output of the backbone to use; mmseg's default, the last one.
+        in_index: Which output of the backbone to use; needed where there are several.
         ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How maps are resized.
     """
@@ -89,7 +89,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         loss_reduction: str = 'sum',
         max_batch: int | None = None,
         seed: int = 0,
-        in_index: int = -1,
+        in_index: int | None = None,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
@@ -99,7 +99,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
             num_classes=num_classes,
             out_channels=num_classes,
             dropout_ratio=0,
-            in_index=in_index,
+            in_index=-1 if in_index is None else in_index,
             ignore_index=ignore_index,
             align_corners=align_corners,
             init_cfg=None,
@@ -138,6 +138,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
                 'feature_channels': in_channels,
             }
         )
+        self.needs_one_map = in_index is None
         self.learn_variance = learn_variance
         self.clip_denoised = clip_denoised
         self.loss_reduction = loss_reduction
