@@ -92,7 +92,8 @@ def trained():
     labels = (images.mean(dim=1, keepdim=True) > 0).long()
     samples = [
         SegDataSample(
-            metainfo=dict(img_path=f'{i}.png', ori_shape=(16, 16)), gt_sem_seg=PixelData(data=label)
+            metainfo=dict(img_path=f'{i}.png', ori_shape=(16, 16), img_shape=(16, 16)),
+            gt_sem_seg=PixelData(data=label),
         )
         for i, label in enumerate(labels)
     ]
