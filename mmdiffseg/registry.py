@@ -10,15 +10,12 @@ from typing import Any
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry, build_from_cfg
 
 SCOPE = 'mmdiffseg'
@@ -36,10 +33,7 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmdiffseg.datasets.transforms')
 METRICS = _child(MMENGINE_METRICS, 'mmdiffseg.evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'mmdiffseg.engine.hooks')
 MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'mmdiffseg.engine.model_wrappers')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmdiffseg.engine')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmdiffseg.engine.optim_wrappers')
-VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'mmdiffseg.visualization')
-INFERENCERS = _child(MMENGINE_INFERENCERS, 'mmdiffseg.apis')
 
 
 def _build_in_scope(cfg: dict, *, registry: Registry, default_args: dict | None = None) -> Any:
