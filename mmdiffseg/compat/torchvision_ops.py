@@ -1,9 +1,9 @@
-"""torchvision built for another torch than the one that is installed.
+"""Import a torchvision that was built for another torch than the installed one.
 
-For: torchvision 0.19 and later from a package index that carries the CUDA build only, beside a
-torch of another build, such as 2.13.0+cpu. Its operators do not load, which it bears, but it then
-describes two of them to torch by name, which raises on import, and with it timm and mmseg, neither
-of which calls one. Does nothing, and imports nothing, where both are of the same build.
+Some package indexes carry only the CUDA build of torchvision (0.19 and later). Beside a torch of
+another build, such as 2.13.0+cpu, its operators do not load. torchvision tolerates that, but then
+describes two of them to torch by name, which raises on import. timm and mmseg import torchvision and
+call neither operator. Where both packages are of one build, this module does and imports nothing.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -65,7 +65,7 @@ class PseudoMaskEncoder(nn.Module):
         self.low = low
         self.high = high
         self.mask_alpha = mask_alpha
-        # in the checkpoint: a model trained with one mask is no use with another
+        # in the checkpoint, because a model works only with the pseudo mask it was trained on
         self.register_buffer('settings', self._settings())
         self._register_load_state_dict_pre_hook(self._refuse_other_settings)
 
@@ -73,7 +73,7 @@ class PseudoMaskEncoder(nn.Module):
         """Paint labels.
 
         Args:
-            labels: (B, h, w) of 0, 1 and 255; what is to be ignored is painted as background.
+            labels: (B, h, w) of 0, 1 and 255; ignored pixels are painted as background.
             image: (B, 3, h, w) in [-1, 1]; only the plain form does without.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What stands between a runner of several processes and its model."""
+"""Wrappers of a model for runs with several processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from mmdiffseg.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class Unwrapped:
-    """Nothing: mmengine's own wrapper, which shares out gradients, refuses models without any."""
+    """Hands the model on unwrapped, for testing; mmengine's wrapper refuses a model that has no
+    gradients to share.
+    """
 
     def __new__(cls, *, module: nn.Module) -> nn.Module:
         """Return the model itself."""
@@ -20,15 +22,15 @@ class Unwrapped:
 
 @MODEL_WRAPPERS.register_module()
 class ShardedTrainable(MMFullyShardedDataParallel):
-    """FSDP of what trains; parts of the model that are frozen stay whole on every device.
+    """FSDP for the trainable parts; frozen parts stay whole on every device.
 
-    FSDP gathers weights for ``forward`` only, which is not how autoencoders are called, and wants
-    all of its weights in checkpoints, from which frozen ones are left out.
+    FSDP gathers weights only for ``forward``, but autoencoders are called by ``encode``. It also wants
+    all of its weights in a checkpoint, and ours leave the frozen ones out.
 
     Args:
         module: The model.
         device_id: Number of the process's GPU; ``'cpu'`` to try it without one.
-        min_num_params: Blocks of so many parameters are gathered on their own.
+        min_num_params: Blocks of at least this many parameters are gathered on their own.
     """
 
     def __init__(

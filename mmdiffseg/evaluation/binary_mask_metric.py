@@ -1,3 +1,5 @@
+"""Scores of binary masks, image by image."""
+
 import json
 import logging
 from collections import Counter
@@ -32,8 +34,8 @@ class BinaryMaskMetric(BaseMetric):
     that carry probabilities. Ignored pixels count nowhere.
 
     Args:
-        empty_score: IoU and F1 in [0, 1] of an image that is and is predicted empty; the released
-            code gives 0.
+        empty_score: IoU and F1 in [0, 1] of an empty image that is predicted to be empty; the
+            released code gives 0.
         weighted_coverage: Add ``WeightedCoverage``, the textbook's, over 8-connected regions.
         from_logits: Take the probability from the softmax of two ``seg_logits``, as a plain
             ``EncoderDecoder`` leaves them, instead of from ``seg_prob``.

@@ -12,7 +12,7 @@ TOLERANCE = 0.008  # of the picture's diagonal
 
 
 def region_similarity(pred: NDArray, gt: NDArray, *, valid: NDArray | None = None) -> float:
-    """IoU of the object, DAVIS' J; 1 if it is and is predicted absent.
+    """IoU of the object, DAVIS' J; 1 if the object is absent from both masks.
 
     Args:
         pred: Predicted mask (H, W) of bools or of 0 and 1.

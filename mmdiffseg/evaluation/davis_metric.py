@@ -1,3 +1,5 @@
+"""DAVIS' scores of videos."""
+
 from collections import defaultdict
 from collections.abc import Sequence
 

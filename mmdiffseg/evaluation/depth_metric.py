@@ -1,3 +1,5 @@
+"""Errors of depth maps."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,7 +89,8 @@ class DepthMetric(BaseMetric):
             if self.clip_depth is not None:
                 pred, gt = pred.clip(max=self.clip_depth), gt.clip(max=self.clip_depth)
             valid = (gt > self.min_depth) & (gt < self.max_depth) & crop_mask(gt.shape, self.crop)
-            # one result an image: mmengine drops those again that several processes have in common
+            # one result for each image: mmengine pads the last batch of several processes and later
+            # drops the copies
             self.results.append(depth_errors(pred[valid], gt[valid]) if valid.any() else None)
 
     def compute_metrics(self, results: list[dict[str, float] | None]) -> dict[str, float]:

@@ -1,3 +1,5 @@
+"""IoU of in-context segmentation."""
+
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""IoU of BEV maps."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def map_counts(prob: Tensor, gt: Tensor, thresholds: Sequence[float] = THRESHOLD
 
 
 def map_iou(counts: Tensor) -> Tensor:
-    """IoU (T, K) of counts (3, T, K), in [0, 1]; 0 where a class neither is nor is found."""
+    """IoU (T, K) of counts (3, T, K), in [0, 1]; 0 for a class that is absent from both."""
     hits, false, missed = counts
     return hits / (hits + false + missed + 1e-7)
 

@@ -1,3 +1,5 @@
+"""IoU of referring segmentation."""
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""IoU of the classes of videos."""
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -28,7 +28,7 @@ def is_path(source: str) -> bool:
 
 
 def refuse(*names: str) -> None:
-    """Register models under whose names there is nothing but a sentence."""
+    """Register a refusal under each name: building it says which extra is missing."""
     for name in names:
         MODELS.register_module(name=name, module=_refusal(name))
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def layers_picture(layers: NDArray, palette: Sequence[Sequence[int]]) -> NDArray:
-    """Mix the colours of the layers that are there, on white.
+    """Mix the colours of all present layers, on white.
 
     Args:
-        layers: How much of each of K classes there is in a cell (K, h, w), in [0, 1].
+        layers: Share of each of K classes in a cell (K, h, w), in [0, 1].
         palette: RGB colour of each class.
 
     Returns:

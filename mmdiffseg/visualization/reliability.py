@@ -1,3 +1,5 @@
+"""Reliability diagrams."""
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure

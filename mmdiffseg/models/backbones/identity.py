@@ -1,4 +1,4 @@
-"""A backbone that hands the image on."""
+"""A backbone that returns the image itself."""
 
 from mmengine.model import BaseModule
 from torch import Tensor

@@ -1,3 +1,5 @@
+"""Focal loss over classes that may overlap."""
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -1,3 +1,5 @@
+"""Scale-invariant loss of log depths."""
+
 import torch
 from torch import Tensor, nn
 
