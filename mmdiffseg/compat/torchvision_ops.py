@@ -2,8 +2,8 @@
 
 Some package indexes carry only the CUDA build of torchvision (0.19 and later). Beside a torch of
 another build, such as 2.13.0+cpu, its operators do not load. torchvision tolerates that, but then
-describes two of them to torch by name, which raises on import. timm and mmseg import torchvision and
-call neither operator. Where both packages are of one build, this module does and imports nothing.
+describes two of them to torch by name, which raises on import. timm and mmseg import torchvision
+and call neither operator. Where both packages are of one build, nothing is done or imported.
 """
 
 from importlib.metadata import PackageNotFoundError, version

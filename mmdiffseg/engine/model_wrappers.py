@@ -11,9 +11,7 @@ from mmdiffseg.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class Unwrapped:
-    """Hands the model on unwrapped, for testing; mmengine's wrapper refuses a model that has no
-    gradients to share.
-    """
+    """No wrapper, for testing: mmengine's refuses a model without gradients to share."""
 
     def __new__(cls, *, module: nn.Module) -> nn.Module:
         """Return the model itself."""
@@ -24,8 +22,8 @@ class Unwrapped:
 class ShardedTrainable(MMFullyShardedDataParallel):
     """FSDP for the trainable parts; frozen parts stay whole on every device.
 
-    FSDP gathers weights only for ``forward``, but autoencoders are called by ``encode``. It also wants
-    all of its weights in a checkpoint, and ours leave the frozen ones out.
+    FSDP gathers weights only for ``forward``, but autoencoders are called by ``encode``. It also
+    wants all of its weights in a checkpoint, and ours leave the frozen ones out.
 
     Args:
         module: The model.

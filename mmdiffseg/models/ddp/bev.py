@@ -20,8 +20,8 @@ class DDPMapHead(DDPBaseHead):
     Every class has a binary mask and may overlap with all others. Training corrupts the encoded
     masks at a random time, on the grid of the feature, and asks the decoder for the clean ones, on
     the grid of the map. Inference starts from noise and repeats: decode, encode the cells with a
-    probability above 1/2 again, step to a cleaner time. It returns probabilities, averaged over all steps and
-    generations. The released weights know no time; see ``time_modulation`` of
+    probability above 1/2 again, step to a cleaner time. It returns probabilities, averaged over all
+    steps and generations. The released weights know no time; see ``time_modulation`` of
     :class:`BEVMapDecoder`.
 
     Args:
