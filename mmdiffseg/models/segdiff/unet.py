@@ -1,4 +1,4 @@
-"""SegDiff's denoiser: a time-conditioned U-Net over the noisy mask and the image's feature."""
+"""SegDiff's denoiser: a time-conditioned U-Net over the noisy mask and the feature of the image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,11 +23,11 @@ FUSIONS = ('add', 'concat', 'input_concat')
 
 
 class Context(NamedTuple):
-    """What the network needs of B images at every step.
+    """What :meth:`SegDiffUNet.prepare` computes once for B images.
 
     Attributes:
-        feature: The image feature where it joins the maps (B, C', h, w).
-        class_emb: Embedding of the class of each image (B, 4 C), if there are classes.
+        feature: Image feature (B, C', h, w), ready to be fused with the mask feature.
+        class_emb: Embedding (B, 4 C) of the class of each image; None without classes.
     """
 
     feature: Tensor
@@ -36,28 +36,42 @@ class Context(NamedTuple):
 
 @MODELS.register_module()
 class SegDiffUNet(BaseModule):
-    """Denoiser of SegDiff (arXiv 2112.00390): from noisy mask, time and image feature to noise.
+    """Denoiser of SegDiff (arXiv 2112.00390), from noisy mask, time and image feature to noise.
 
-    Parameters are named as in the released code. It outputs zero until it is trained. The paper
-    only names its ablations of the fusion; how ``concat``, ``input_concat`` and ``fusion_level``
-    are wired is our reading.
+    The parameter names are those of the released code. An untrained network outputs zero. The
+    paper gives no details of its fusion ablations: the wiring of ``concat``, ``input_concat`` and
+    ``fusion_level`` is ours.
 
     Args:
         in_channels: Channels of the noisy mask.
-        out_channels: Channels of the output: those of the noise, twice as many with a variance.
+        out_channels: Channels of the output: ``in_channels`` for the noise alone, twice as many
+            for the noise and the variance.
         feature_channels: Channels of the image feature.
         model_channels: Width C, a multiple of 32.
-        channel_mult: Width of each level over C, fine to coarse; each level halves the map.
-        num_res_blocks: Residual blocks of a level of the encoder; its decoder has one more.
-        attention_downsample: Downsampling factors of the levels with attention; the coarsest map
-            between encoder and decoder always has it.
-        num_heads: Attention heads.
-        dropout: Dropout inside the residual blocks.
-        scale_shift: The time scales and shifts the norms instead of being added.
-        num_image_classes: Classes of an image, of which the denoiser is told; None for none.
-        fusion: ``add`` the feature to the mask's; ``concat`` both; ``input_concat`` the noisy mask
-            and the image itself, which then has to be the feature.
-        fusion_level: How often the map has been halved where the feature is added.
+        channel_mult: Width of each level in units of C, fine to coarse. Each level has half the
+            resolution of the one before it.
+        num_res_blocks: Residual blocks per encoder level. Each decoder level has one more.
+        attention_downsample: Downsampling factors of the levels with attention. The middle block
+            always has attention.
+        num_heads: Attention heads of the encoder and the middle block.
+        num_heads_upsample: Attention heads of the decoder; None or -1 takes ``num_heads``.
+        dropout: Dropout probability inside the residual blocks.
+        scale_shift: Whether the time scales and shifts the norms instead of being added.
+        num_image_classes: Number of image classes that the network is conditioned on; None for an
+            unconditioned network.
+        fusion: ``'add'`` adds the image feature to the mask feature, ``'concat'`` concatenates the
+            two, ``'input_concat'`` concatenates the noisy mask and the image, which must then be
+            the feature.
+        fusion_level: Number of downsamplings after which ``'add'`` adds the image feature.
+
+    Raises:
+        ValueError: The options do not fit together.
+
+    Example:
+        >>> network = SegDiffUNet(in_channels=1, out_channels=1, feature_channels=128)
+        >>> context = network.prepare(torch.randn(2, 128, 64, 64))  # once per image
+        >>> network(torch.randn(6, 1, 64, 64), torch.tensor([99]), context).shape
+        torch.Size([6, 1, 64, 64])
     """
 
     def __init__(
@@ -71,6 +85,7 @@ class SegDiffUNet(BaseModule):
         num_res_blocks: int = 3,
         attention_downsample: Sequence[int] = (8, 16),
         num_heads: int = 4,
+        num_heads_upsample: int | None = None,
         dropout: float = 0.0,
         scale_shift: bool = False,
         num_image_classes: int | None = None,
@@ -85,6 +100,8 @@ class SegDiffUNet(BaseModule):
         self.fused_block = fusion_level * (num_res_blocks + 1)  # index in `input_blocks`
         self.stride = 2 ** (levels - 1)
         emb_channels = 4 * model_channels
+        if num_heads_upsample in (None, -1):
+            num_heads_upsample = num_heads
 
         def res_block(inputs: int, outputs: int) -> ResBlock:
             return ResBlock(
@@ -95,10 +112,10 @@ class SegDiffUNet(BaseModule):
                 scale_shift=scale_shift,
             )
 
-        def attention(channels: int, level: int) -> list[SelfAttention]:
+        def attention(channels: int, level: int, heads: int) -> list[SelfAttention]:
             if 2**level not in attention_downsample:
                 return []
-            return [SelfAttention(channels=channels, num_heads=num_heads)]
+            return [SelfAttention(channels=channels, num_heads=heads)]
 
         self.time_embed = nn.Sequential(
             nn.Linear(model_channels, emb_channels),
@@ -119,7 +136,7 @@ class SegDiffUNet(BaseModule):
             for _ in range(num_res_blocks):
                 block = res_block(width, multiplier * model_channels)
                 width = multiplier * model_channels
-                self.input_blocks.append(TimeSequential(block, *attention(width, level)))
+                self.input_blocks.append(TimeSequential(block, *attention(width, level, num_heads)))
                 skips.append(width)
             if level < levels - 1:
                 self.input_blocks.append(TimeSequential(Downsample(width)))
@@ -138,7 +155,7 @@ class SegDiffUNet(BaseModule):
             for i in range(num_res_blocks + 1):
                 block = res_block(width + skips.pop(), channel_mult[level] * model_channels)
                 width = channel_mult[level] * model_channels
-                layers = [block, *attention(width, level)]
+                layers = [block, *attention(width, level, num_heads_upsample)]
                 if level > 0 and i == num_res_blocks:
                     layers.append(Upsample(width))
                 self.output_blocks.append(TimeSequential(*layers))
@@ -148,11 +165,15 @@ class SegDiffUNet(BaseModule):
         constant_init(self.out[2], 0)
 
     def prepare(self, feature: Tensor, class_ids: Tensor | None = None) -> Context:
-        """Everything that depends neither on the time nor on the noisy mask.
+        """Compute what depends on neither the time nor the noisy mask.
 
         Args:
             feature: Image feature (B, feature_channels, H, W).
-            class_ids: Class of each image (B,), with ``num_image_classes`` only.
+            class_ids: Class of each image (B,); needed if and only if the network has
+                ``num_image_classes``.
+
+        Returns:
+            The context for :meth:`forward`.
 
         Raises:
             ValueError: H or W is not a multiple of ``stride``, or the classes are missing or not
@@ -165,27 +186,26 @@ class SegDiffUNet(BaseModule):
         h, w = feature.shape[-2:]
         if h % self.stride or w % self.stride:
             raise ValueError(
-                f'{type(self).__name__} halves its map down to 1/{self.stride}, so the height and '
-                f'width of an image must be multiples of {self.stride}, got {h}x{w}: set '
-                f"'size_divisor={self.stride}' in the data_preprocessor's test_cfg, and use a crop "
-                f'size that is a multiple in training'
+                f'the stride of {type(self).__name__} is {self.stride}, so the height and width of '
+                f'an image must be multiples of {self.stride}, got {h}x{w}: set '
+                f"'size_divisor={self.stride}' in the data_preprocessor's test_cfg and train on "
+                f'crops of such a size'
             )
         if self.fusion == 'add':
             feature = self.feature_layers(feature)
         elif self.fusion == 'input_concat':
-            # a convolution is linear, so the image's share of the first one is a term to add
+            # a convolution is linear: the image's share of the first one can be added later
             weight = self.input_blocks[0][0].weight[:, self.in_channels :]
             feature = F.conv2d(feature, weight, padding=1)
         return Context(feature, None if class_ids is None else self.label_emb(class_ids))
 
     def forward(self, z_t: Tensor, t: Tensor, context: Context) -> Tensor:
-        """Denoise one step.
+        """Predict the noise in noisy masks, or what else ``prediction_type`` of the head says.
 
         Args:
             z_t: Noisy masks (G * B, in_channels, H, W), all B images once per generation.
-            t: Time index of each mask (G * B,), or (1,) for all; of the original, un-respaced
-                chain, unscaled.
-            context: From :meth:`prepare`, for B images.
+            t: Time index in 0 .. T - 1, unscaled: (G * B,), or (1,) for all masks.
+            context: What :meth:`prepare` returns for the B images.
 
         Returns:
             (G * B, out_channels, H, W), float32 under autocast.
@@ -208,18 +228,18 @@ class SegDiffUNet(BaseModule):
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
-        # the last layer stays in the weights' own precision, as in the released half-precision code
+        # the output layer keeps the precision of its weights, as in the released fp16 code
         with torch.autocast(h.device.type, enabled=False):
             return self.out(h.to(self.out[2].weight.dtype))
 
     def _embed(self, t: Tensor) -> Tensor:
-        """Embedding (G * B or 1, 4 C) of the time."""
+        """Embed the time, (G * B or 1, 4 C)."""
         with torch.autocast(t.device.type, enabled=False):
             waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
             return self.time_embed(waves.to(self.time_embed[0].weight.dtype))
 
     def _fuse(self, h: Tensor, feature: Tensor) -> Tensor:
-        """Bring the images' feature (B, C', h, w) to the maps (G * B, C, h, w)."""
+        """Combine the maps (G * B, C, h, w) with the feature (B, C', h, w) of their images."""
         h = h.unflatten(0, (-1, len(feature)))  # (G, B, C, h, w)
         if self.fusion == 'concat':
             h = torch.cat([h, feature.expand(len(h), -1, -1, -1, -1)], dim=2)
@@ -231,6 +251,7 @@ class SegDiffUNet(BaseModule):
 def _check_options(
     levels: int, attention_downsample: Sequence[int], fusion: str, fusion_level: int
 ) -> None:
+    """Refuse options that do not fit together."""
     factors = [2**level for level in range(levels)]
     if not set(attention_downsample) <= set(factors):
         raise ValueError(
@@ -246,15 +267,15 @@ def _check_options(
         )
     if fusion != 'add' and fusion_level != 0:
         raise ValueError(
-            f"fusion_level is for fusion='add', got {fusion_level} with fusion={fusion!r}"
+            f"fusion_level needs fusion='add', got {fusion_level} with fusion={fusion!r}"
         )
 
 
 def _downsample_feature(channels: int, width: int, level: int) -> nn.Sequential:
-    """Halve a feature ``level`` times and give it the width of the map that it is added to."""
+    """Build layers that halve a feature ``level`` times and project it to ``width`` channels."""
     if level == 0 and channels != width:
         raise ValueError(
-            f'feature_channels must equal model_channels to be added at fusion_level 0, got '
+            f'feature_channels must equal model_channels at fusion_level 0, got '
             f"{channels} and {width}: set the backbone's out_channels to {width}"
         )
     layers = []

@@ -46,7 +46,9 @@ def test_names_and_shapes_of_the_released_code(name, options, num_blocks, parame
     assert tuple(counts) == parameters
 
 
-def straightforward(w, z_t, t, feature, *, fusion='add', level=0, class_ids=None, heads=4):
+def straightforward(
+    w, z_t, t, feature, *, fusion='add', level=0, class_ids=None, heads=4, decoder_heads=4
+):
     """The released network from its weights alone, with a feature for every mask."""
 
     def convolve(x, name, stride=1):
@@ -70,10 +72,11 @@ def straightforward(w, z_t, t, feature, *, fusion='add', level=0, class_ids=None
         return h + (convolve(x, f'{name}.skip_connection') if x.shape != h.shape else x)
 
     def attention(x, name):
-        b, c, d = len(x), x.shape[1], x.shape[1] // heads
+        number = decoder_heads if name.startswith('output_blocks') else heads
+        b, c, d = len(x), x.shape[1], x.shape[1] // number
         y = norm(x.flatten(2), f'{name}.norm')
         qkv = F.conv1d(y, w[f'{name}.qkv.weight'], w[f'{name}.qkv.bias'])
-        q, k, v = qkv.reshape(b * heads, 3 * d, -1).split(d, dim=1)
+        q, k, v = qkv.reshape(b * number, 3 * d, -1).split(d, dim=1)
         weights = torch.einsum('bct,bcs->bts', q * d**-0.25, k * d**-0.25).softmax(-1)
         y = torch.einsum('bts,bcs->bct', weights, v).reshape(b, c, -1)
         return x + F.conv1d(y, w[f'{name}.proj_out.weight'], w[f'{name}.proj_out.bias']).view_as(x)
@@ -124,6 +127,11 @@ def straightforward(w, z_t, t, feature, *, fusion='add', level=0, class_ids=None
     return convolve(F.silu(norm(h, 'out.0')), 'out.2')
 
 
+def decoder_heads(options):
+    chosen = options.get('num_heads_upsample', -1)
+    return options.get('num_heads', 4) if chosen == -1 else chosen
+
+
 @pytest.mark.parametrize(
     'options',
     [
@@ -135,6 +143,10 @@ def straightforward(w, z_t, t, feature, *, fusion='add', level=0, class_ids=None
         dict(feature_channels=3, fusion='input_concat'),
         dict(num_image_classes=4),
         dict(num_heads=1, attention_downsample=()),
+        dict(num_heads=2),
+        dict(num_heads_upsample=8),
+        dict(num_heads=2, num_heads_upsample=1),
+        dict(num_heads=1, num_heads_upsample=-1),
     ],
     ids=str,
 )
@@ -155,6 +167,7 @@ def test_network_equals_the_straightforward_one(options):
         level=options.get('fusion_level', 0),
         class_ids=class_ids,
         heads=options.get('num_heads', 4),
+        decoder_heads=decoder_heads(options),
     )
     assert expected.std() > 0.05
     torch.testing.assert_close(out, expected, atol=1e-4, rtol=1e-4)
