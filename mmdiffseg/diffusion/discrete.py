@@ -1,7 +1,7 @@
 """Discrete-time noise schedules (Ho et al., DDPM, 2020): z_t = alpha_t x0 + sigma_t eps.
 
-Times are integers 0 .. T - 1, noisier upwards; -1 is the clean end, where every chain stops. The
-tables are float64, as in the authors' codes, and keep the names they have there.
+Times are integers from 0 to T - 1, noisier as they grow; -1 is the clean end of every chain. The
+tables are float64 and named as in improved-diffusion.
 """
 
 import math
@@ -19,8 +19,8 @@ SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'leading')
 
 
 def table_at(table: Tensor, t: Tensor) -> Tensor:
-    """Entries of a table (T,) at integer times ``t`` in 0 .. T - 1, on the device of ``t``."""
-    return table.to(t.device, non_blocking=True)[t]  # the host need not wait for the copy
+    """Look up a table (T,) at integer times ``t`` in 0 .. T - 1, on the device of ``t``."""
+    return table.to(t.device, non_blocking=True)[t]  # does not make the host wait for the copy
 
 
 def space_timesteps(num_timesteps: int, respacing: int | str) -> list[int]:
@@ -28,15 +28,17 @@ def space_timesteps(num_timesteps: int, respacing: int | str) -> list[int]:
 
     Args:
         num_timesteps: Length T of the full chain.
-        respacing: A count N (``25`` or ``'25'``): N times spread over 0 .. T - 1, both ends
-            included. Counts separated by commas (``'10,10,5'``): the chain is cut into as many
-            equal sections, each spread so. ``'ddimN'``: N times 0, s, 2 s, ... of one stride s.
+        respacing: A count N (``25`` or ``'25'``) spreads N times evenly over 0 .. T - 1, both ends
+            included. Counts separated by commas (``'10,10,5'``) cut the chain into that many equal
+            sections and spread the times of each section in the same way. ``'ddimN'`` takes the N
+            times 0, s, 2 s, ... of a single stride s.
 
     Returns:
         Increasing times in 0 .. T - 1.
 
     Raises:
-        ValueError: Not of this form, a section shorter than its count, or no stride with N times.
+        ValueError: ``respacing`` has another form, asks for more times than a section has, or for
+            a number of times that no stride gives.
     """
     respacing = str(respacing)
     if not re.fullmatch(r'ddim\d+|\d+(,\d+)*', respacing):
@@ -58,7 +60,7 @@ def space_timesteps(num_timesteps: int, respacing: int | str) -> list[int]:
                 f'respacing {respacing!r} asks for {count} of the {length} timesteps of a section'
             )
         stride = (length - 1) / max(count - 1, 1)
-        position = 0.0  # summed up, since the authors' rounding at halves depends on it
+        position = 0.0  # accumulated: the authors' rounding at halves depends on it
         for _ in range(count):
             times.append(start + round(position))
             position += stride
@@ -69,24 +71,26 @@ def space_timesteps(num_timesteps: int, respacing: int | str) -> list[int]:
 def discrete_time_pairs(
     num_timesteps: int, steps: int, *, spacing: str = 'trailing'
 ) -> list[tuple[int, int]]:
-    """The (t_now, t_next) of every step of a chain; the last t_next is -1, the clean end.
-
-    Two spacings are those of diffusers: ``trailing`` starts at T - 1, ``leading`` ends at 0.
-    ``uniform`` does both, by :func:`space_timesteps` (diffusers' ``linspace``, but for the rounding
-    at halves); a single step starts from noise. ``trailing_truncated`` is the grid
-    linspace(-1, T - 1, steps + 1) of DiffusionDet and DFormer, cut off to integers.
+    """List the (t_now, t_next) of every step of a chain, which ends at t_next = -1.
 
     Args:
         num_timesteps: Length T of the full chain.
         steps: Number of denoising steps, 1 .. T.
-        spacing: One of the above.
+        spacing: ``'trailing'`` starts at T - 1 and ``'leading'`` ends at 0, both as in diffusers.
+            ``'uniform'`` includes both ends, by :func:`space_timesteps`; it equals ``'linspace'``
+            of diffusers except for the rounding of halves, and a single step starts at T - 1.
+            ``'trailing_truncated'`` is the grid linspace(-1, T - 1, steps + 1) of DiffusionDet
+            and DFormer, truncated to integers.
+
+    Raises:
+        ValueError: ``steps`` lies outside 1 .. T, or the spacing is unknown.
     """
     if not 1 <= steps <= num_timesteps:
         raise ValueError(f'steps must lie in 1 .. {num_timesteps}, got {steps}')
     if spacing == 'trailing':
         times = np.arange(num_timesteps, 0, -num_timesteps / steps)[:steps].round() - 1
     elif spacing == 'trailing_truncated':
-        # float32 like the authors': in float64 some whole numbers would be cut off differently
+        # float32 like the authors: float64 would truncate some whole numbers differently
         times = torch.linspace(-1, num_timesteps - 1, steps + 1).numpy()[:0:-1]
     elif spacing == 'uniform':
         kept = space_timesteps(num_timesteps, steps) if steps > 1 else [num_timesteps - 1]
@@ -100,42 +104,32 @@ def discrete_time_pairs(
 
 
 class DiscreteSchedule:
-    """Variance-preserving chain given by the variances beta_t of its steps.
+    """Variance-preserving chain, given by the variances beta_t of its steps.
+
+    The tables stay on the CPU, even when a model is built under ``torch.device('meta')``.
 
     Args:
         betas: Noise variances of the steps (T,), in (0, 1).
-        respacing: Keep only some of the times, see :func:`space_timesteps`. The kept chain is
-            numbered 0 .. N - 1 and has betas of its own.
 
-    The tables stay on the CPU, also under ``torch.device('meta')``, where models are built to look
-    at their size.
-
-    Attributes:
-        betas: Of the kept chain (N,), float64 like all tables.
-        timestep_map: Original times of the kept chain (N,), which the network has to be given.
+    Raises:
+        ValueError: A variance lies outside (0, 1).
     """
 
-    #: where every chain ends
+    #: time at which every chain ends
     clean_time = -1
 
-    def __init__(self, betas: Tensor, *, respacing: int | str | None = None) -> None:
+    def __init__(self, betas: Tensor) -> None:
         if not ((betas > 0) & (betas < 1)).all():
             raise ValueError(f'betas must lie in (0, 1), got {betas.min()} .. {betas.max()}')
         self.betas = betas.double()
-        self.timestep_map = torch.arange(len(betas), device='cpu')
-        if respacing is not None:
-            kept = space_timesteps(len(betas), respacing)
-            self.timestep_map = torch.tensor(kept, device='cpu')
-            alphas_cumprod = (1 - self.betas).cumprod(0)[self.timestep_map]
-            self.betas = 1 - alphas_cumprod / F.pad(alphas_cumprod[:-1], (1, 0), value=1.0)
 
     @property
     def num_timesteps(self) -> int:
-        """Length of the kept chain."""
+        """Length T of the chain."""
         return len(self.betas)
 
     def log_snr(self, t: Tensor) -> Tensor:
-        """Log signal-to-noise ratio at times ``t`` in -1 .. T - 1, any shape; inf at -1.
+        """Log signal-to-noise ratio at times ``t`` in -1 .. T - 1 of any shape, inf at -1.
 
         Returns:
             Same shape as ``t``, float64.
@@ -144,7 +138,7 @@ class DiscreteSchedule:
         return alphas_cumprod.log() - (-alphas_cumprod).log1p()
 
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Signal and noise coefficients at times ``t`` in -1 .. T - 1; (1, 0) at -1.
+        """Signal and noise coefficients at times ``t`` in -1 .. T - 1 of any shape, (1, 0) at -1.
 
         Returns:
             Two tensors of the shape of ``t``, float64, with alpha^2 + sigma^2 = 1.
@@ -153,7 +147,7 @@ class DiscreteSchedule:
         return alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()
 
     def time_pairs(self, steps: int, *, spacing: str = 'trailing') -> list[tuple[int, int]]:
-        """See :func:`discrete_time_pairs`."""
+        """List the (t_now, t_next) of every step, see :func:`discrete_time_pairs`."""
         return discrete_time_pairs(self.num_timesteps, steps, spacing=spacing)
 
     def _alphas_cumprod_at(self, t: Tensor) -> Tensor:
@@ -171,47 +165,17 @@ class DiscreteSchedule:
 
     @cached_property
     def alphas_cumprod_prev(self) -> Tensor:
-        """alpha_{t-1}^2, 1 before the first step."""
+        """alpha_{t-1}^2, which is 1 at t = 0."""
         return F.pad(self.alphas_cumprod[:-1], (1, 0), value=1.0)
 
     @cached_property
-    def alphas_cumprod_next(self) -> Tensor:
-        """alpha_{t+1}^2, 0 behind the last step."""
-        return F.pad(self.alphas_cumprod[1:], (0, 1))
-
-    @cached_property
-    def sqrt_alphas_cumprod(self) -> Tensor:
-        """alpha_t."""
-        return self.alphas_cumprod.sqrt()
-
-    @cached_property
-    def sqrt_one_minus_alphas_cumprod(self) -> Tensor:
-        """sigma_t."""
-        return (1 - self.alphas_cumprod).sqrt()
-
-    @cached_property
-    def log_one_minus_alphas_cumprod(self) -> Tensor:
-        """Logarithm of sigma_t^2."""
-        return (1 - self.alphas_cumprod).log()
-
-    @cached_property
-    def sqrt_recip_alphas_cumprod(self) -> Tensor:
-        """1 / alpha_t, the factor of z_t in x0."""
-        return (1 / self.alphas_cumprod).sqrt()
-
-    @cached_property
-    def sqrt_recipm1_alphas_cumprod(self) -> Tensor:
-        """sigma_t / alpha_t, the factor of -eps in x0."""
-        return (1 / self.alphas_cumprod - 1).sqrt()
-
-    @cached_property
     def posterior_variance(self) -> Tensor:
-        """Variance of q(z_{t-1} | z_t, x0) (DDPM, eq. 7), which SegDiff calls fixed small."""
+        """Variance of q(z_{t-1} | z_t, x0) (DDPM, eq. 7): ``fixed_small`` in improved-diffusion."""
         return self.betas * (1 - self.alphas_cumprod_prev) / (1 - self.alphas_cumprod)
 
     @cached_property
     def posterior_log_variance_clipped(self) -> Tensor:
-        """Its logarithm, with the entry of t = 1 at t = 0, where the variance is 0."""
+        """Log of the posterior variance; at t = 0, where that is 0, the value of t = 1."""
         return torch.cat([self.posterior_variance[:2][-1:], self.posterior_variance[1:]]).log()
 
     @cached_property
@@ -224,57 +188,55 @@ class DiscreteSchedule:
         """Factor of z_t in the mean of q(z_{t-1} | z_t, x0)."""
         return (1 - self.alphas_cumprod_prev) * (1 - self.betas).sqrt() / (1 - self.alphas_cumprod)
 
-    @cached_property
-    def fixed_large_variance(self) -> Tensor:
-        """beta_t, the upper choice of the sampling variance, with the posterior's at t = 0."""
-        return torch.cat([self.posterior_variance[:2][-1:], self.betas[1:]])
-
-    @cached_property
-    def fixed_large_log_variance(self) -> Tensor:
-        """Its logarithm."""
-        return self.fixed_large_variance.log()
-
 
 @NOISE_SCHEDULES.register_module()
 class LinearBetas(DiscreteSchedule):
     """DDPM's betas from 1e-4 to 0.02 over 1000 steps, scaled by 1000 / T for other lengths.
 
-    The scaling (improved-diffusion, SegDiff) lets short chains end in noise too; at T = 20 the
-    last beta would be 1, nothing of z_t could be turned back into x0.
+    The scaling (improved-diffusion, SegDiff) makes short chains end in noise too. At T = 20 the
+    final beta would be 1, and z_t would hold nothing of x0.
 
     Args:
         num_timesteps: Length T of the chain, above 20.
-        respacing: See :class:`DiscreteSchedule`.
+
+    Raises:
+        ValueError: The chain is too short.
+
+    Example:
+        >>> schedule = LinearBetas(num_timesteps=100)
+        >>> alpha, sigma = schedule.alpha_sigma(torch.tensor([0, 99]))
     """
 
-    def __init__(self, *, num_timesteps: int = 1000, respacing: int | str | None = None) -> None:
+    def __init__(self, *, num_timesteps: int = 1000) -> None:
         if num_timesteps <= 20:
             raise ValueError(
-                'linear betas are scaled by 1000 / num_timesteps and reach 1 at 20 steps: '
-                f'num_timesteps must be above 20, got {num_timesteps}; a shorter chain is part of '
-                'a longer one, by `respacing`'
+                f'num_timesteps of linear betas must be above 20, got {num_timesteps}: train a '
+                'longer chain and sample it in fewer steps, by the `steps` of the sampler'
             )
         scale = 1000 / num_timesteps
         ends = (scale * 1e-4, scale * 0.02)
         betas = torch.linspace(*ends, num_timesteps, dtype=torch.float64, device='cpu')
-        super().__init__(betas, respacing=respacing)
+        super().__init__(betas)
 
 
 @NOISE_SCHEDULES.register_module()
 class CosineBetas(DiscreteSchedule):
-    """Nichol & Dhariwal's cosine schedule (2021, eq. 17), betas clipped at 0.999; DFormer's.
+    """Cosine schedule of Nichol & Dhariwal (2021, eq. 17), with betas clipped at 0.999.
 
-    alpha_t^2 follows g(u) = cos^2((u + 0.008) / 1.008 * pi / 2) at u = (t + 1) / T.
+    alpha_t^2 follows g(u) = cos^2((u + 0.008) / 1.008 * pi / 2) at u = (t + 1) / T. DFormer's
+    schedule.
 
     Args:
         num_timesteps: Length T of the chain.
-        respacing: See :class:`DiscreteSchedule`.
+
+    Raises:
+        ValueError: The chain has no step.
     """
 
-    def __init__(self, *, num_timesteps: int = 1000, respacing: int | str | None = None) -> None:
+    def __init__(self, *, num_timesteps: int = 1000) -> None:
         if num_timesteps < 1:
             raise ValueError(f'num_timesteps must be at least 1, got {num_timesteps}')
         u = torch.arange(num_timesteps + 1, dtype=torch.float64, device='cpu') / num_timesteps
         g = ((u + 0.008) / 1.008 * math.pi * 0.5).cos() ** 2
-        g = g / g[0]  # cancels, but the authors' last digits depend on it
-        super().__init__((1 - g[1:] / g[:-1]).clamp(max=0.999), respacing=respacing)
+        g = g / g[0]  # cancels out, but the final digits of the authors' tables depend on it
+        super().__init__((1 - g[1:] / g[:-1]).clamp(max=0.999))

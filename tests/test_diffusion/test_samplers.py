@@ -5,6 +5,7 @@ from mmdiffseg.diffusion import (
     CosineLogSNR,
     DDIMSampler,
     DDPMSampler,
+    DiscreteSchedule,
     LinearBetas,
     Prediction,
     ddim_step,
@@ -210,19 +211,19 @@ def test_variances_of_an_ancestral_step_are_the_tables(variance):
     assert step.item() ** 2 == pytest.approx(expected[variance].item(), rel=1e-6)
 
 
-def test_a_respaced_chain_is_the_schedule_of_its_kept_times():
+def test_a_shorter_chain_is_the_schedule_of_its_times():
     # 25 of 100 times, once through the grid of the sampler and once through a schedule of 25
-    sampler = DDPMSampler(
-        schedule=LinearBetas(num_timesteps=100), spacing='uniform', variance='fixed_large'
-    )
-    respaced = LinearBetas(num_timesteps=100, respacing=25)
+    full = LinearBetas(num_timesteps=100)
+    sampler = DDPMSampler(schedule=full, spacing='uniform', variance='fixed_large')
     pairs = sampler.time_pairs(25)
-    assert [t for t, _ in pairs][::-1] == respaced.timestep_map.tolist()
+    alphas_cumprod = full.alphas_cumprod[[t for t, _ in reversed(pairs)]]
+    before = torch.cat([torch.ones(1), alphas_cumprod[:-1]])
+    short = DiscreteSchedule(1 - alphas_cumprod / before)
     now, then = sampler.coefficients([*pairs[9]])
     x0, z_t, noise = torch.randn(3, 1, 1, 4, 4, dtype=torch.float64)
     index = 24 - 9
-    mean = respaced.posterior_mean_coef1[index] * x0 + respaced.posterior_mean_coef2[index] * z_t
-    expected = mean + respaced.betas[index].sqrt() * noise
+    mean = short.posterior_mean_coef1[index] * x0 + short.posterior_mean_coef2[index] * z_t
+    expected = mean + short.betas[index].sqrt() * noise
     step = sampler.step(z_t, Prediction(x0, x0), now, then, noise)
     torch.testing.assert_close(step, expected)
 
