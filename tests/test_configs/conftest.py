@@ -1,12 +1,6 @@
-import sys
-from pathlib import Path
-
 import torch
 from pytest import fixture
 from torch.overrides import TorchFunctionMode
-
-# the converters import what lies beside them
-sys.path.insert(0, str(Path(__file__).parents[2] / 'tools/model_converters'))
 
 ALLOCATORS = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
 

@@ -3,7 +3,6 @@
 import gzip
 import json
 import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from torch import nn
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs/dformer'
-TOOLS = ROOT / 'tools/model_converters'
 RELEASED = json.loads(gzip.decompress((ROOT / 'tests/data/dformer_released.json.gz').read_bytes()))
 EXPERIMENTS = [
     f'dformer_{backbone}_{task}'
@@ -47,9 +45,7 @@ def experiment(request, meta_allocation):
 
 @pytest.fixture(scope='module')
 def converter():
-    sys.path.insert(0, str(TOOLS))  # as a script has it
-    yield runpy.run_path(str(TOOLS / 'dformer_to_mmdiffseg.py'))
-    sys.path.remove(str(TOOLS))
+    return runpy.run_path(str(ROOT / 'tools/model_converters/dformer_to_mmdiffseg.py'))
 
 
 def head_of(config):

@@ -14,7 +14,8 @@ transformers = pytest.importorskip('transformers')
 import ldm_to_diffusers  # noqa: E402
 import openai_clip_to_transformers  # noqa: E402
 import sam_to_transformers  # noqa: E402
-import to_folder  # noqa: E402
+
+from mmdiffseg.engine import to_folder  # noqa: E402
 
 
 def renamed(state, rules):

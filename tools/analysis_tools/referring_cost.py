@@ -22,9 +22,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'model_converters'))
 from ldm_to_diffusers import CLASSES, CONFIGS
-from to_folder import write_clip_tokenizer
 
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
+from mmdiffseg.engine.to_folder import write_clip_tokenizer
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.referring import CrossAttentionLocalizer, RuleRootTokenFinder
 

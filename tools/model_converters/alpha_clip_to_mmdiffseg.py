@@ -12,10 +12,10 @@ import re
 from pathlib import Path
 
 import torch
-from converting import run
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine.converting import run
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
 

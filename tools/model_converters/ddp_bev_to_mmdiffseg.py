@@ -11,11 +11,11 @@ optimizer's state is dropped. Weights without time modulation get a config witho
 from collections import Counter
 from pathlib import Path
 
-from converting import run, write_checkpoint
 from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine.converting import run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
 HEAD = {

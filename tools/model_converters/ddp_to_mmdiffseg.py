@@ -12,11 +12,11 @@ import math
 import re
 from pathlib import Path
 
-from converting import run, write_checkpoint
 from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine.converting import run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
 

@@ -12,12 +12,12 @@ import re
 from pathlib import Path
 
 import torch
-from converting import run, write_checkpoint
 from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.detectron2 import load_detectron2_weights
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule
+from mmdiffseg.engine.converting import run, write_checkpoint
 from mmdiffseg.models.backbones.swin import swin_from_timm
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'dformer'

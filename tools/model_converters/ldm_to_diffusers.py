@@ -12,9 +12,15 @@ compares names and shapes with the models and writes nothing.
 import json
 from typing import Any
 
-from to_folder import load_weights, make_parser, parse_args, shapes_of, write_clip_tokenizer
 from torch import Tensor, nn
 
+from mmdiffseg.engine.to_folder import (
+    load_weights,
+    make_parser,
+    parse_args,
+    shapes_of,
+    write_clip_tokenizer,
+)
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
 

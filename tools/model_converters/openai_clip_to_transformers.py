@@ -13,9 +13,15 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import torch
-from to_folder import load_weights, make_parser, parse_args, shapes_of, write_clip_tokenizer
 from torch import Tensor
 
+from mmdiffseg.engine.to_folder import (
+    load_weights,
+    make_parser,
+    parse_args,
+    shapes_of,
+    write_clip_tokenizer,
+)
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
 

@@ -12,13 +12,13 @@ config and the settings of the pseudo mask.
 from pathlib import Path
 
 import torch
-from converting import run
 from mmengine.config import Config
 from torch import Tensor, nn
 
 import mmdiffseg
 from mmdiffseg.compat.checkpoint import local_file, read_file
 from mmdiffseg.datasets.in_context import InContextDataset
+from mmdiffseg.engine.converting import run
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import LABEL_ENCODERS

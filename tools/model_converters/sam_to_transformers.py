@@ -10,9 +10,9 @@ shapes with the model and writes nothing.
 import re
 from typing import TYPE_CHECKING
 
-from to_folder import load_weights, make_parser, parse_args, shapes_of
 from torch import Tensor
 
+from mmdiffseg.engine.to_folder import load_weights, make_parser, parse_args, shapes_of
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
 

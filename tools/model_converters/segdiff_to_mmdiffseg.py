@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from converting import run, write_checkpoint
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine.converting import run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'segdiff'
 # (levels, RRDB blocks) of the published recipes

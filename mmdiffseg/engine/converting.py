@@ -1,4 +1,4 @@
-"""What the converters of segmentation checkpoints share: check, write, command line."""
+"""Shared by the converters of segmentation checkpoints: strict check, writing, command line."""
 
 import argparse
 from collections.abc import Callable
@@ -16,21 +16,21 @@ from mmdiffseg.models.weights import load_exactly
 def write_checkpoint(
     weights: dict[str, Tensor], config: Config, *, src: str, dst: Path, fresh: str | None = None
 ) -> str:
-    """Write a checkpoint of mmdiffseg, after loading it into the model of its config.
+    """Load weights into the model of a config, then write them as a checkpoint of mmdiffseg.
 
     Args:
-        weights: State dict in the names of the model.
-        config: Config of the model and of the data it was trained on.
-        src: Where the weights come from.
+        weights: State dict under the model's names.
+        config: Config of the model and of its training data.
+        src: Source of the weights, for messages and ``meta``.
         dst: File to write.
-        fresh: Regular expression, matched from the start of a name, of what may be missing in the
-            weights and is then taken from the model as it is built.
+        fresh: Regular expression that matches the start of each name that may be missing from the
+            weights; those tensors are taken from the newly built model.
 
     Returns:
-        What was done, in words.
+        A sentence about what was done.
 
     Raises:
-        ValueError: The weights are not those of the model.
+        ValueError: The weights do not fit the model.
     """
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
@@ -53,11 +53,12 @@ def write_checkpoint(
 
 
 def run(convert_file: Callable[..., str], description: str) -> None:
-    """Read the command line; what is wrong with the input ends it in one sentence.
+    """Read the command line and convert; bad input ends the program with one sentence.
 
     Args:
-        convert_file: Called with source, destination, config, and ``trust``; returns what it did.
-        description: What the converter does.
+        convert_file: Called with source, destination, config and ``trust``; returns a sentence
+            about what it did.
+        description: Description of the converter for ``--help``.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('src', help='checkpoint of the authors, a file or a URL')

@@ -1,4 +1,4 @@
-"""What the converters to folders of diffusers and transformers share."""
+"""Shared by the converters to folders of diffusers and transformers."""
 
 import argparse
 import gzip
@@ -23,21 +23,24 @@ def load_weights(path: str, *, trust: bool) -> dict[str, Tensor]:
 
 
 def shapes_of(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep only the shapes of a state dict: a model built of them is on the meta device, too."""
+    """Move a state dict to the meta device, where tensors have a shape but no values."""
     return {name: value.to('meta') for name, value in weights.items()}
 
 
 def byte_symbols() -> list[str]:
-    """Symbols of the 256 bytes in CLIP's vocabulary: printable ones first, and as themselves."""
+    """List the symbols of the 256 bytes in CLIP's vocabulary, printable characters first."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(byte) for byte in printable] + [chr(256 + i) for i in range(256 - len(printable))]
 
 
 def write_clip_tokenizer(folder: Path) -> None:
-    """Write CLIP's tokenizer, from the vocabulary that comes with mmseg.
+    """Write CLIP's tokenizer, made from the vocabulary that mmseg ships.
+
+    Args:
+        folder: Folder to write; must not exist.
 
     Raises:
-        FileNotFoundError: mmseg has no vocabulary.
+        FileNotFoundError: This mmseg ships no vocabulary.
     """
     source = Path(find_spec('mmseg').origin).parent / 'utils' / VOCABULARY
     if not source.exists():
