@@ -16,7 +16,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.detectron2 import load_detectron2_weights
-from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule
+from mmdiffseg.diffusion.discrete import CosineBetas
 from mmdiffseg.engine.converting import run, write_checkpoint
 from mmdiffseg.models.backbones.swin import swin_from_timm
 
@@ -80,8 +80,21 @@ BACKBONES = {
 }
 TASKS = {133: 'coco-panoptic', 80: 'coco-instance', 150: 'ade20k-semantic'}
 CLASSIFIER = f'{PREDICTOR}class_embed.bias'
-# nothing of it is trained
-SCHEDULE = {name for name in vars(DiscreteSchedule) if not name.startswith('_')} | {'betas'}
+# buffers of the noise schedule, which our schedules compute
+SCHEDULE = {
+    'betas',
+    'alphas_cumprod',
+    'alphas_cumprod_prev',
+    'sqrt_alphas_cumprod',
+    'sqrt_one_minus_alphas_cumprod',
+    'log_one_minus_alphas_cumprod',
+    'sqrt_recip_alphas_cumprod',
+    'sqrt_recipm1_alphas_cumprod',
+    'posterior_variance',
+    'posterior_log_variance_clipped',
+    'posterior_mean_coef1',
+    'posterior_mean_coef2',
+}
 
 
 def rename(name: str, rules: list[tuple[str, str]]) -> str:
