@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+
+from mmdiffseg.diffusion import CosineBetas, space_timesteps
+from mmdiffseg.models.segdiff.unet_blocks import SelfAttention
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools/model_converters/segdiff_to_mmdiffseg.py'
@@ -121,6 +125,149 @@ def test_learned_variance_shows_in_the_output(tmp_path, config, monkeypatch, cap
     printed = capsys.readouterr().out
     assert 'diffusion_sampler.variance=learned_range' in printed
     assert 'decode_head.learn_variance=True' in printed
+
+
+def converted(tmp_path, monkeypatch, config, weights=None, **args):
+    """The model of a converted run with these options."""
+    torch.save(weights or tiny_weights(), tmp_path / 'ema.pt')
+    (tmp_path / 'args.json').write_text(json.dumps(ARGS | args))
+    run(monkeypatch, tmp_path / 'ema.pt', tmp_path / 'ours.pth', '--config', config)
+    checkpoint = torch.load(tmp_path / 'ours.pth', weights_only=True)
+    init_default_scope('mmseg')
+    model = MODELS.build(Config.fromstring(checkpoint['meta']['cfg'], '.py').model)
+    model.load_state_dict(checkpoint['state_dict'], strict=True)
+    return model
+
+
+@pytest.mark.parametrize(('upsample', 'decoder'), [(2, 2), (-1, 4), (4, 4)])
+def test_heads_of_the_decoder(tmp_path, config, monkeypatch, capsys, upsample, decoder):
+    model = converted(tmp_path, monkeypatch, config, num_heads_upsample=upsample)
+    unet = model.decode_head.denoiser
+    heads = [
+        [module.num_heads for module in part.modules() if isinstance(module, SelfAttention)]
+        for part in (unet.input_blocks, unet.middle_block, unet.output_blocks)
+    ]
+    assert [set(numbers) for numbers in heads] == [{4}, {4}, {decoder}]
+    told = 'num_heads_upsample=2: set model.decode_head.denoiser.num_heads_upsample=2'
+    assert (told in capsys.readouterr().out) == (upsample == 2)
+
+
+def test_cosine_schedule_small_variance_and_clamping(tmp_path, config, monkeypatch, capsys):
+    options = dict(noise_schedule='cosine', sigma_small=True, clip_denoised=True)
+    head = converted(tmp_path, monkeypatch, config, **options).decode_head
+    assert isinstance(head.noise_schedule, CosineBetas)
+    assert head.noise_schedule.num_timesteps == 50
+    assert head.diffusion_sampler.variance == 'fixed_small'
+    assert head.clip_denoised
+    said = capsys.readouterr().out
+    for sentence in (
+        "noise_schedule='cosine': set model.decode_head.noise_schedule.type=mmdiffseg.CosineBetas",
+        'sigma_small=True: set model.decode_head.diffusion_sampler.variance=fixed_small',
+        'clip_denoised=True: set model.decode_head.clip_denoised=True',
+    ):
+        assert f'args.json has {sentence}\n' in said
+        assert sentence.split(': set ')[1] in said.split('--cfg-options ')[1].split()
+
+
+def test_usual_options_need_no_word(tmp_path, config, monkeypatch, capsys):
+    options = dict(
+        num_heads_upsample=-1,
+        noise_schedule='linear',
+        sigma_small=False,
+        clip_denoised=False,
+        timestep_respacing='',
+        predict_xstart=False,
+        rescale_timesteps=False,
+        use_kl=False,
+        rescale_learned_sigmas=True,  # nothing without a learned variance
+        diffusion_steps=100,
+        dropout=0.0,
+    )
+    converted(tmp_path, monkeypatch, config, **options)
+    said = capsys.readouterr().out
+    assert 'args.json' not in said
+    assert said.split('--cfg-options ')[1].split() == ['model.backbone.num_blocks=1']
+
+
+@pytest.mark.parametrize(
+    ('respacing', 'spacing'), [('25', 'uniform'), ('10', 'uniform'), ('ddim10', 'leading')]
+)
+def test_a_respaced_run_is_sampled_at_its_times(tmp_path, config, monkeypatch, respacing, spacing):
+    head = converted(tmp_path, monkeypatch, config, timestep_respacing=respacing).decode_head
+    assert head.diffusion_sampler.spacing == spacing
+    pairs = head.diffusion_sampler.time_pairs(head.timesteps)
+    assert [now for now, _ in reversed(pairs)] == space_timesteps(50, respacing)
+
+
+def test_what_only_training_reads_is_told(tmp_path, config, monkeypatch, capsys):
+    weights = tiny_weights(**{'out.2.weight': [2, 32, 3, 3], 'out.2.bias': [2]})
+    options = dict(rescale_learned_sigmas=True, sigma_small=True)
+    head = converted(tmp_path, monkeypatch, config, weights, **options).decode_head
+    assert head.diffusion_sampler.variance == 'learned_range'
+    assert 'rescale_learned_sigmas=True: the bound had the weight 50 / 1000' in (
+        capsys.readouterr().out
+    )
+    (tmp_path / 'ours.pth').unlink()
+    converted(tmp_path, monkeypatch, config, use_kl=True)
+    assert (
+        'use_kl=True: the network was trained by the variational bound' in capsys.readouterr().out
+    )
+
+
+def test_a_sampler_without_a_variance_keeps_none(tmp_path, config, monkeypatch, capsys):
+    ddim = CONFIG.replace('DDPMSampler', 'DDIMSampler').replace(", variance='fixed_large'", '')
+    config.write_text(ddim)
+    head = converted(tmp_path, monkeypatch, config, sigma_small=True).decode_head
+    assert type(head.diffusion_sampler).__name__ == 'DDIMSampler'
+    assert 'variance' not in capsys.readouterr().out
+
+
+def test_parts_that_a_config_leaves_out_have_their_defaults(tmp_path, config, monkeypatch):
+    start, end = CONFIG.index('        noise_schedule'), CONFIG.index('        denoiser=')
+    config.write_text(CONFIG[:start] + CONFIG[end:])
+    options = dict(noise_schedule='cosine', sigma_small=True)
+    head = converted(tmp_path, monkeypatch, config, **options).decode_head
+    assert isinstance(head.noise_schedule, CosineBetas)
+    assert head.diffusion_sampler.variance == 'fixed_small'
+    assert head.diffusion_sampler.spacing == 'uniform'
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (dict(predict_xstart=True), 'predict_xstart=True: the network predicts the mask'),
+        (dict(rescale_timesteps=True), 'rescale_timesteps=True: .* scaled by 1000 / 50'),
+        (dict(noise_schedule='sqrt'), r"noise_schedule='sqrt': .* \['linear', 'cosine'\]"),
+        (dict(timestep_respacing='10,5'), "timestep_respacing='10,5': no spacing"),
+        (dict(predict_xstart=True, rescale_timesteps=True), 'predict_xstart.*\n.*rescale_time'),
+    ],
+    ids=str,
+)
+def test_options_without_a_counterpart_are_refused(
+    tmp_path, config, monkeypatch, capsys, options, sentence
+):
+    with pytest.raises(SystemExit) as exit:
+        converted(tmp_path, monkeypatch, config, **options)
+    assert exit.value.code == 1
+    message = capsys.readouterr().err
+    assert re.search(f'args.json has {sentence}', message)
+    assert not (tmp_path / 'ours.pth').exists()
+
+
+def test_scaled_times_of_a_thousand_steps_are_the_times(tmp_path, config, monkeypatch):
+    options = dict(rescale_timesteps=True, diffusion_steps=1000)
+    head = converted(tmp_path, monkeypatch, config, **options).decode_head
+    assert head.noise_schedule.num_timesteps == 1000
+
+
+def test_scale_and_shift_by_the_time_show_in_the_shapes(tmp_path, config, monkeypatch):
+    doubled = {
+        name: [2 * shape[0], *shape[1:]]
+        for name, shape in RELEASED['tiny'].items()
+        if '.emb_layers.1.' in name
+    }
+    model = converted(tmp_path, monkeypatch, config, tiny_weights(**doubled))
+    assert model.decode_head.denoiser.input_blocks[1][0].scale_shift
 
 
 DEEP = dict(channel_mult=(1, 1, 1, 2, 2, 4, 4), attention_downsample=(16, 32))
