@@ -152,6 +152,14 @@ def test_heads_of_the_decoder(tmp_path, config, monkeypatch, capsys, upsample, d
     assert (told in capsys.readouterr().out) == (upsample == 2)
 
 
+@pytest.mark.parametrize(('xstart', 'kind'), [(True, 'x0'), (False, 'eps')])
+def test_what_the_network_predicts(tmp_path, config, monkeypatch, capsys, xstart, kind):
+    head = converted(tmp_path, monkeypatch, config, predict_xstart=xstart).decode_head
+    assert head.preconditioner.prediction_type == kind
+    told = 'predict_xstart=True: set model.decode_head.prediction_type=x0'
+    assert (told in capsys.readouterr().out) == xstart
+
+
 def test_cosine_schedule_small_variance_and_clamping(tmp_path, config, monkeypatch, capsys):
     options = dict(noise_schedule='cosine', sigma_small=True, clip_denoised=True)
     head = converted(tmp_path, monkeypatch, config, **options).decode_head
@@ -195,7 +203,7 @@ def test_usual_options_need_no_word(tmp_path, config, monkeypatch, capsys):
 def test_a_respaced_run_is_sampled_at_its_times(tmp_path, config, monkeypatch, respacing, spacing):
     head = converted(tmp_path, monkeypatch, config, timestep_respacing=respacing).decode_head
     assert head.diffusion_sampler.spacing == spacing
-    pairs = head.diffusion_sampler.time_pairs(head.timesteps)
+    pairs = head.diffusion_sampler.time_pairs(head.steps)
     assert [now for now, _ in reversed(pairs)] == space_timesteps(50, respacing)
 
 
@@ -235,11 +243,10 @@ def test_parts_that_a_config_leaves_out_have_their_defaults(tmp_path, config, mo
 @pytest.mark.parametrize(
     ('options', 'sentence'),
     [
-        (dict(predict_xstart=True), 'predict_xstart=True: the network predicts the mask'),
         (dict(rescale_timesteps=True), 'rescale_timesteps=True: .* scaled by 1000 / 50'),
         (dict(noise_schedule='sqrt'), r"noise_schedule='sqrt': .* \['linear', 'cosine'\]"),
         (dict(timestep_respacing='10,5'), "timestep_respacing='10,5': no spacing"),
-        (dict(predict_xstart=True, rescale_timesteps=True), 'predict_xstart.*\n.*rescale_time'),
+        (dict(rescale_timesteps=True, noise_schedule='sqrt'), 'rescale_times.*\n.*noise_schedule'),
     ],
     ids=str,
 )

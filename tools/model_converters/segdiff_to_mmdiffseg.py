@@ -131,12 +131,15 @@ def hidden_settings(
         settings['num_heads_upsample'] = {UNET: dict(num_heads_upsample=heads)}
     if 'noise_schedule' in args:
         settings['noise_schedule'] = {SCHEDULE: dict(type=SCHEDULES[args['noise_schedule']])}
+    if 'predict_xstart' in args:
+        predicted = 'x0' if args['predict_xstart'] else 'eps'
+        settings['predict_xstart'] = {HEAD: dict(prediction_type=predicted)}
     if 'sigma_small' in args and not learn_variance:
         settings['sigma_small'] = {SAMPLER: dict(variance=VARIANCES[args['sigma_small']])}
     if args.get('timestep_respacing'):
         steps, spacing = sampled_times(args)
         settings['timestep_respacing'] = {
-            HEAD: dict(timesteps=steps),
+            HEAD: dict(steps=steps),
             SAMPLER: dict(spacing=spacing),
         }
     return settings
@@ -146,11 +149,6 @@ def refusals(args: dict[str, Any]) -> list[str]:
     """Say of every option without a counterpart what it does, and which value can be converted."""
     steps, schedule = args['diffusion_steps'], args.get('noise_schedule', 'linear')
     sentences = []
-    if args.get('predict_xstart'):
-        sentences.append(
-            'predict_xstart=True: the network predicts the mask, but SegDiffHead takes its output '
-            'for the noise; only runs with predict_xstart=False can be converted'
-        )
     if args.get('rescale_timesteps') and steps != 1000:
         sentences.append(
             f'rescale_timesteps=True: the network has seen times scaled by 1000 / {steps}, but '
