@@ -156,8 +156,8 @@ def test_network_equals_the_straightforward_one(options):
     z_t = torch.randn(6, network.in_channels, 12, 8)  # 3 generations of 2 images
     feature = torch.randn(2, options.get('feature_channels', 32), 12, 8)
     t = torch.tensor([0, 99, 50, 3, 7, 20])
-    class_ids = torch.tensor([0, 3] * 3) if 'num_image_classes' in options else None
-    out = network(z_t, t, network.prepare(feature), class_ids)
+    class_ids = torch.tensor([0, 3]) if 'num_image_classes' in options else None
+    out = network(z_t, t, network.prepare(feature, class_ids))
     expected = straightforward(
         network.state_dict(),
         z_t,
@@ -165,7 +165,7 @@ def test_network_equals_the_straightforward_one(options):
         feature.repeat(3, 1, 1, 1),
         fusion=options.get('fusion', 'add'),
         level=options.get('fusion_level', 0),
-        class_ids=class_ids,
+        class_ids=None if class_ids is None else class_ids.repeat(3),
         heads=options.get('num_heads', 4),
         decoder_heads=decoder_heads(options),
     )
@@ -180,7 +180,7 @@ def test_generations_share_the_image(fusion):
     feature, z_t = torch.randn(2, 32, 8, 8), torch.randn(6, 1, 8, 8)
     t = torch.tensor([4])
     context = network.prepare(feature)
-    assert len(context) == 2
+    assert len(context.feature) == 2
     out = network(z_t, t, context)
     for row in range(6):
         alone = network.prepare(feature[row % 2 : row % 2 + 1])
@@ -190,7 +190,8 @@ def test_generations_share_the_image(fusion):
 
 def test_output_is_zero_at_first():
     network = SegDiffUNet(in_channels=1, out_channels=2, feature_channels=32, **TINY)
-    out = network(torch.randn(2, 1, 8, 8), torch.tensor([3]), torch.randn(2, 32, 8, 8))
+    context = network.prepare(torch.randn(2, 32, 8, 8))
+    out = network(torch.randn(2, 1, 8, 8), torch.tensor([3]), context)
     assert out.shape == (2, 2, 8, 8)
     assert out.abs().max() == 0
 
@@ -263,6 +264,5 @@ def test_impossible_networks_are_refused(options, message):
 @pytest.mark.parametrize(('classes', 'ids'), [(None, torch.tensor([0])), (3, None)])
 def test_class_ids_and_classes_belong_together(classes, ids):
     network = build(num_image_classes=classes)
-    z_t, feature = torch.randn(1, 1, 4, 4), torch.randn(1, 32, 4, 4)
     with pytest.raises(ValueError, match='if and only if'):
-        network(z_t, torch.tensor([0]), network.prepare(feature), ids)
+        network.prepare(torch.randn(1, 32, 4, 4), ids)
