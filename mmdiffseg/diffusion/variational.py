@@ -1,4 +1,4 @@
-"""The variational bound, which trains the variance of networks that learn it.
+"""Variational bound for networks that learn the variance of their steps.
 
 Nichol & Dhariwal, Improved Denoising Diffusion Probabilistic Models (2021), section 3.1.
 """
@@ -13,15 +13,15 @@ from mmdiffseg.diffusion.discrete import DiscreteSchedule, table_at
 
 
 def learned_log_variance(schedule: DiscreteSchedule, t: Tensor, fraction: Tensor) -> Tensor:
-    """Log variance between the posterior's (fraction 0) and beta_t (fraction 1), eq. 15.
+    """Interpolate the log variance between posterior (fraction 0) and beta_t (fraction 1), eq. 15.
 
     Args:
         schedule: The noise schedule.
-        t: Times (B,), integer.
-        fraction: (B, C, h, w), normally in [0, 1].
+        t: Integer times (B,).
+        fraction: Output of the network (B, C, h, w); mostly in [0, 1], but not clamped.
 
     Returns:
-        Shape of ``fraction``.
+        Log variance, shape of ``fraction``.
     """
     small = table_at(schedule.posterior_log_variance_clipped.float(), t)
     large = table_at(schedule.betas.log().float(), t)
@@ -36,18 +36,18 @@ def variational_bound(
     x0_estimate: Tensor,
     log_variance: Tensor,
 ) -> Tensor:
-    """One term of the bound at every element, in bits.
+    """Compute one term of the bound for every element, in bits.
 
-    The divergence of the model's step from the true posterior; at t = 0 the negative log
-    likelihood of x0, read as one of 256 levels in [-1, 1].
+    For t > 0 this is L_{t-1} of the paper, KL(true posterior || step of the model); for t = 0 it is
+    L_0, the negative log likelihood of x0, taken as one of 256 levels in [-1, 1].
 
     Args:
         schedule: The noise schedule.
         x0: Clean map (B, C, h, w) in [-1, 1].
         z_t: Noisy map, same shape.
-        t: Times (B,), integer.
-        x0_estimate: The network's estimate of the clean map, same shape.
-        log_variance: Of the model's step, same shape.
+        t: Integer times (B,).
+        x0_estimate: Estimate of the clean map by the network, same shape.
+        log_variance: Log variance of the step of the model, same shape.
 
     Returns:
         Shape of ``x0``; the authors average it over channels and pixels.
@@ -65,7 +65,7 @@ def variational_bound(
 
 
 def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2: Tensor) -> Tensor:
-    """Divergence of the second normal distribution from the first, element by element, in nats."""
+    """Compute KL(N1 || N2) of two normal distributions for every element, in nats."""
     ratio = log_variance1 - log_variance2
     distance = (mean1 - mean2).square() * (-log_variance2).exp()
     return 0.5 * (ratio.exp() + distance - 1 - ratio)
@@ -74,12 +74,12 @@ def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2
 def discretized_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Log probability that a normal variable, rounded to 256 levels in [-1, 1], equals x.
 
-    The outermost levels take in the tails. The distribution function is the usual approximation
-    by tanh, as in the authors' code.
+    The lowest and the highest level include the tails. The normal distribution function is
+    approximated by tanh, as in the authors' code.
 
     Args:
         x: Values in [-1, 1].
-        mean: Of the distribution, same shape.
+        mean: Mean of the normal distribution, same shape.
         log_scale: Logarithm of its standard deviation, same shape.
 
     Returns:

@@ -1,4 +1,4 @@
-"""FC-HarDNet-70: a light encoder-decoder of harmonic dense blocks."""
+"""FC-HarDNet-70, a light encoder-decoder of harmonic dense blocks."""
 
 import torch
 import torch.nn.functional as F
@@ -9,22 +9,24 @@ from torch import Tensor, nn
 from mmdiffseg.registry import MODELS
 
 _STEM = ((16, 2), (24, 1), (32, 2), (48, 1))  # width and stride of each convolution
-_GROWTH = (10, 16, 18, 24, 32)  # of each level, fine to coarse
+# levels from fine to coarse: growth and layers of a block, width of the encoder's projection
+_GROWTH = (10, 16, 18, 24, 32)
 _DEPTH = (4, 4, 8, 8, 8)
-_WIDTH = (64, 96, 160, 224, 320)  # to which the encoder projects each level
+_WIDTH = (64, 96, 160, 224, 320)
 _MULTIPLIER = 1.7
 
 
 class HarDBlock(nn.Module):
     """Harmonic dense block (https://arxiv.org/abs/1909.00948).
 
-    Layer k reads the layers k - 2^i for every power of two that divides k; layer 0 is the input.
+    Layer k reads layer k - 2^i for every power of two 2^i that divides k; layer 0 is the input.
 
     Args:
-        in_channels: Width of the input.
-        growth: Width of a layer that reads one other; each further one multiplies it by 1.7.
-        depth: Layers.
-        norm_cfg: Normalisation.
+        in_channels: Channels of the input.
+        growth: Channels of a layer that reads one other layer. Each further layer that it reads
+            multiplies them by 1.7.
+        depth: Number of layers.
+        norm_cfg: Config of the norms.
     """
 
     def __init__(self, *, in_channels: int, growth: int, depth: int, norm_cfg: dict) -> None:
@@ -40,7 +42,7 @@ class HarDBlock(nn.Module):
         self.out_channels = sum(widths[k] for k in self.kept)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, out_channels, H, W): all odd layers and the last one."""
+        """Map (B, in_channels, H, W) to (B, out_channels, H, W): odd layers and the final one."""
         outputs = [x]
         for links, layer in zip(self.links, self.layers, strict=True):
             outputs.append(layer(torch.cat([outputs[k] for k in links], dim=1)))
@@ -48,24 +50,32 @@ class HarDBlock(nn.Module):
 
 
 def _links(layer: int) -> list[int]:
+    """List the layers that a layer of a harmonic dense block reads."""
     return [layer - 2**i for i in range(layer.bit_length()) if layer % 2**i == 0]
 
 
 def _even(width: float) -> int:
+    """Round a width to an even number."""
     return int(width + 1) // 2 * 2
 
 
 @MODELS.register_module()
 class FCHarDNet(BaseModule):
-    """FC-HarDNet-70 (the segmentation network of arXiv 1909.00948) with a feature at full size.
+    """FC-HarDNet-70, the segmentation network of arXiv 1909.00948, as an image encoder.
 
-    One of the image encoders that SegDiff compares. Its map is computed at a quarter of the image
-    and resized.
+    SegDiff compares it with RRDBNet. The feature is computed at a quarter of the image size and
+    resized to the full size.
 
     Args:
         in_channels: Channels of the image.
-        out_channels: Channels of the feature, SegDiff's ``model_channels``.
-        norm_cfg: Normalisation.
+        out_channels: Channels of the feature, equal to SegDiff's ``model_channels``.
+        norm_cfg: Config of the norms.
+
+    Example:
+        >>> encoder = FCHarDNet(out_channels=32)
+        >>> (feature,) = encoder(torch.randn(2, 3, 64, 64))
+        >>> feature.shape
+        torch.Size([2, 32, 64, 64])
     """
 
     def __init__(
@@ -103,10 +113,10 @@ class FCHarDNet(BaseModule):
         skips = []
         for block, projection in zip(self.down_blocks, self.down_projections, strict=True):
             if skips:
-                x = F.avg_pool2d(x, 2, ceil_mode=True)  # odd sizes keep their border
+                x = F.avg_pool2d(x, 2, ceil_mode=True)  # keeps the border of odd sizes
             skips.append(block(x))
             x = projection(skips[-1])
-        skips.pop()  # the coarsest level has no counterpart
+        skips.pop()  # the decoder has no counterpart of the coarsest level
         for projection, block in zip(self.up_projections, self.up_blocks, strict=True):
             skip = skips.pop()
             x = torch.cat([_resize(x, skip.shape[-2:]), skip], dim=1)
@@ -115,4 +125,5 @@ class FCHarDNet(BaseModule):
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (B, C, h, w) to a size (H, W)."""
     return F.interpolate(x, size=size, mode='bilinear', align_corners=True)

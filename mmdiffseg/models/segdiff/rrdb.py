@@ -1,4 +1,4 @@
-"""RRDBNet: ESRGAN's residual-in-residual dense blocks as an image encoder."""
+"""RRDBNet, an image encoder of ESRGAN's residual-in-residual dense blocks."""
 
 import torch
 import torch.nn.functional as F
@@ -8,15 +8,17 @@ from torch import Tensor, nn
 from mmdiffseg.registry import MODELS
 
 _SLOPE = 0.2  # of the leaky ReLUs
-_RESIDUAL = 0.2  # share of every residual branch
+_RESIDUAL = 0.2  # factor of every residual branch
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which reads the input and all before it, added to the input.
+    """Residual block of five densely connected convolutions.
+
+    Each convolution reads the input and the outputs of all convolutions before it.
 
     Args:
-        channels: Width of the map.
-        growth_channels: Channels that each of the first four convolutions adds.
+        channels: Channels of the input and output.
+        growth_channels: Output channels of each of the first four convolutions.
     """
 
     def __init__(self, *, channels: int, growth_channels: int) -> None:
@@ -29,7 +31,7 @@ class DenseBlock(nn.Module):
         self.conv5 = nn.Conv2d(widths[4], channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> the same shape."""
+        """Map (B, channels, H, W) to the same shape."""
         dense = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             dense = torch.cat([dense, F.leaky_relu(conv(dense), _SLOPE)], dim=1)
@@ -37,10 +39,10 @@ class DenseBlock(nn.Module):
 
 
 class RRDB(nn.Module):
-    """Three dense blocks, added to the input.
+    """Residual block of three dense blocks.
 
     Args:
-        channels: Width of the map.
+        channels: Channels of the input and output.
         growth_channels: See :class:`DenseBlock`.
     """
 
@@ -51,7 +53,7 @@ class RRDB(nn.Module):
         self.RDB3 = DenseBlock(channels=channels, growth_channels=growth_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> the same shape."""
+        """Map (B, channels, H, W) to the same shape."""
         return x + _RESIDUAL * self.RDB3(self.RDB2(self.RDB1(x)))
 
 
@@ -61,10 +63,16 @@ class RRDBNet(BaseModule):
 
     Args:
         in_channels: Channels of the image.
-        out_channels: Channels of the feature, SegDiff's ``model_channels``.
-        mid_channels: Width of the trunk.
-        growth_channels: Channels that a convolution inside a dense block adds.
-        num_blocks: Residual-in-residual dense blocks.
+        out_channels: Channels of the feature, equal to SegDiff's ``model_channels``.
+        mid_channels: Channels of the trunk.
+        growth_channels: See :class:`DenseBlock`.
+        num_blocks: Number of residual-in-residual dense blocks.
+
+    Example:
+        >>> encoder = RRDBNet(out_channels=32, num_blocks=1)
+        >>> (feature,) = encoder(torch.randn(2, 3, 16, 16))
+        >>> feature.shape
+        torch.Size([2, 32, 16, 16])
     """
 
     def __init__(
@@ -77,7 +85,7 @@ class RRDBNet(BaseModule):
         num_blocks: int = 15,
     ) -> None:
         super().__init__()
-        # the names of the released code
+        # named as in the released code
         self.conv_first = nn.Conv2d(in_channels, mid_channels, 3, padding=1)
         self.RRDB_trunk = nn.Sequential(
             *(

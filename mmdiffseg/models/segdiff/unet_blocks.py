@@ -1,4 +1,4 @@
-"""Blocks of a U-Net that denoises an image-like map, conditioned on the diffusion time."""
+"""Blocks of SegDiff's U-Net, conditioned on the diffusion time."""
 
 import torch
 import torch.nn.functional as F
@@ -7,10 +7,13 @@ from torch import Tensor, nn
 
 
 class GroupNorm32(nn.GroupNorm):
-    """Group norm of 32 groups in float32, whatever the precision of its input.
+    """Group norm of 32 groups, computed in float32 for half-precision inputs too.
 
     Args:
-        channels: Width of the input, a multiple of 32.
+        channels: Channels of the input, a multiple of 32.
+
+    Raises:
+        ValueError: ``channels`` is no multiple of 32.
     """
 
     def __init__(self, channels: int) -> None:
@@ -22,22 +25,26 @@ class GroupNorm32(nn.GroupNorm):
         super().__init__(32, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, ...), keeping its dtype."""
+        """Normalise (B, C, ...) and keep its dtype."""
         dtype = torch.promote_types(x.dtype, torch.float32)
         weight, bias = self.weight.to(dtype), self.bias.to(dtype)
         return F.group_norm(x.to(dtype), self.num_groups, weight, bias, self.eps).to(x.dtype)
 
 
 class ResBlock(nn.Module):
-    """Two normalised 3x3 convolutions around the time, added to the input; at first the identity.
+    """Residual block of two normalised 3x3 convolutions, with the time added between them.
+
+    The second convolution starts at zero, so an untrained block of equal widths is the identity.
 
     Args:
-        in_channels: Width of the input.
-        out_channels: Width of the output.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
         emb_channels: Length of the time embedding.
-        dropout: Dropout before the second convolution.
-        scale_shift: Scale and shift the second norm by the time instead of adding it before.
-        skip_kernel_size: Kernel size (1 or 3) of the skip's convolution where the widths differ.
+        dropout: Dropout probability before the second convolution.
+        scale_shift: Whether the time scales and shifts the output of the second norm instead of
+            being added before it.
+        skip_kernel_size: Kernel size (1 or 3) of the convolution on the skip connection, which
+            exists only if the widths differ.
     """
 
     def __init__(
@@ -72,7 +79,15 @@ class ResBlock(nn.Module):
             )
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """Refine (B, in_channels, H, W) by the time embedding (B or 1, emb_channels)."""
+        """Transform a map under a time embedding.
+
+        Args:
+            x: Map (B, in_channels, H, W).
+            emb: Time embedding (B or 1, emb_channels).
+
+        Returns:
+            (B, out_channels, H, W).
+        """
         h = self.in_layers(x)
         time = self.emb_layers(emb)[:, :, None, None]
         if self.scale_shift:
@@ -84,11 +99,14 @@ class ResBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Global attention among the pixels of a map, added to it; at first the identity.
+    """Residual global self-attention over the pixels of a map; the identity until it is trained.
 
     Args:
-        channels: Width of the map, a multiple of 32 and of ``num_heads``.
+        channels: Channels of the map, a multiple of 32 and of ``num_heads``.
         num_heads: Attention heads.
+
+    Raises:
+        ValueError: ``channels`` is no multiple of ``num_heads``.
     """
 
     def __init__(self, *, channels: int, num_heads: int) -> None:
@@ -104,19 +122,19 @@ class SelfAttention(nn.Module):
         constant_init(self.proj_out, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend among all H * W pixels of (B, C, H, W)."""
+        """Let all N = H * W pixels of (B, C, H, W) attend to each other."""
         qkv = self.qkv(self.norm(x).flatten(2))  # (B, 3 C, N)
-        # rows by head, then query, key and value; fused kernels want the head's width D innermost
+        # rows are ordered by head, then q, k, v; fused kernels want the width D of a head innermost
         qkv = qkv.unflatten(1, (self.num_heads, 3, -1)).mT.contiguous()  # (B, heads, 3, N, D)
         attended = F.scaled_dot_product_attention(*qkv.unbind(2)).mT  # (B, heads, D, N)
         return x + self.proj_out(attended.flatten(1, 2)).view_as(x)
 
 
 class Downsample(nn.Module):
-    """Halve a map by a convolution.
+    """Halve a map by a convolution of stride 2.
 
     Args:
-        channels: Width of the map.
+        channels: Channels of the map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -124,15 +142,15 @@ class Downsample(nn.Module):
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2))."""
+        """Map (B, C, H, W) to (B, C, ceil(H / 2), ceil(W / 2))."""
         return self.op(x)
 
 
 class Upsample(nn.Module):
-    """Double a map by repeating its pixels, then smooth it by a convolution.
+    """Double a map by repeating its pixels, followed by a convolution.
 
     Args:
-        channels: Width of the map.
+        channels: Channels of the map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -140,12 +158,12 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
+        """Map (B, C, H, W) to (B, C, 2 H, 2 W)."""
         return self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
 
 
 class TimeSequential(nn.Sequential):
-    """Layers after another, of which the residual blocks also get the time embedding."""
+    """Sequence of layers that passes the time embedding to its residual blocks."""
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Pass (B, C, H, W) through all layers; emb is (B or 1, emb_channels)."""
