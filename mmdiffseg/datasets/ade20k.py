@@ -1,3 +1,5 @@
+"""ADE20K."""
+
 from mmseg.datasets import ADE20KDataset as MMSegADE20KDataset
 
 from mmdiffseg.datasets.seg_folder import FileChecks

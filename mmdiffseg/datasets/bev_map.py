@@ -1,3 +1,5 @@
+"""Bird's-eye-view features with rasterised maps."""
+
 from mmseg.datasets import BaseSegDataset
 
 from mmdiffseg.datasets.seg_folder import FileChecks

@@ -1,3 +1,5 @@
+"""Binary masks in a folder of images and a folder of masks."""
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""CamVid street scenes."""
+
 from mmdiffseg.datasets.seg_folder import SegFolderDataset
 from mmdiffseg.registry import DATASETS
 

@@ -1,3 +1,5 @@
+"""Cityscapes."""
+
 from mmseg.datasets import CityscapesDataset as MMSegCityscapesDataset
 
 from mmdiffseg.datasets.seg_folder import FileChecks

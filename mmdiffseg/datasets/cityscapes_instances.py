@@ -1,3 +1,5 @@
+"""Objects of Cityscapes, each in a crop of its own."""
+
 from collections import Counter
 from pathlib import PurePosixPath
 
@@ -12,19 +14,21 @@ from mmdiffseg.registry import DATASETS
 
 @DATASETS.register_module()
 class CityscapesInstanceDataset(BaseSegDataset):
-    """Objects of Cityscapes, each the crop around its box and its own mask in it (SegDiff).
+    """Objects of Cityscapes, each with the crop around its box and its mask in that crop (SegDiff).
 
     The lists come from `tools/dataset_converters/cityscapes_instances.py` and name the images below
     `data_prefix['img_path']`. Pipelines load a sample by LoadImageFromFile, `CropInstance` and
-    `LoadInstanceMask`. Every sample decodes its whole image, many objects of an image as often.
+    `LoadInstanceMask`. Every sample decodes its whole image, so an image with many objects is
+    decoded many times.
 
     Args:
-        class_name: One of `CLASSES`; None takes the objects of all.
-        expansion: Percentage by which a crop is larger than the box, or the least and greatest of a
-            range of integers that each object draws its own from.
-        redraw_expansion: Draw from the range at every access, instead of once here as released.
-        seed: Of the percentages that are drawn here; those of a class depend on nothing else.
-        **kwargs: Arguments of mmseg's ``BaseSegDataset`` but ``metainfo``.
+        class_name: One of `CLASSES`; None takes the objects of all classes.
+        expansion: Percentage by which a crop is larger than the box, or a range (low, high) of
+            integers from which each object draws a percentage.
+        redraw_expansion: Whether to draw at every access; by default each object draws once, as
+            released.
+        seed: Seed of the percentages drawn once. Those of a class depend only on it.
+        **kwargs: Arguments of mmseg's ``BaseSegDataset`` except ``metainfo``.
     """
 
     CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
@@ -63,12 +67,12 @@ class CityscapesInstanceDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """List the objects: path and size of the image, box, components and expansion.
 
-        `sample_id` names an object (image, class, number of the object among these), and
-        `image_class` is the index of its class.
+        `sample_id` names an object by its image, its class and its number among the objects of that
+        class in the image; `image_class` is the index of its class.
 
         Raises:
             FileNotFoundError: The list or an image is missing.
-            ValueError: The list holds no object of the class, or one whose crop has no pixel.
+            ValueError: The list holds no object of the class, or an object whose crop is empty.
         """
         name = type(self).__name__
         if not fileio.isfile(self.ann_file, backend_args=self.backend_args):
@@ -116,7 +120,7 @@ class CityscapesInstanceDataset(BaseSegDataset):
 
     def _check_window(self, sample: dict) -> None:
         height, width = sample['full_shape']
-        # a range is checked at its low end: other crops are larger
+        # checked at the low end of a range, where the crop is smallest
         low = np.min(sample['expansion'])
         left, top, right, bottom = crop_window(
             sample['bbox'], expansion=low, height=height, width=width

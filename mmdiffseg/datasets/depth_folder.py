@@ -1,3 +1,5 @@
+"""Depth maps in a folder of images and a folder of depth maps."""
+
 from mmseg.datasets import NYUDataset as MMSegNYUDataset
 
 from mmdiffseg.datasets.seg_folder import FileChecks

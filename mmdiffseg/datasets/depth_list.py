@@ -1,3 +1,5 @@
+"""Depth maps that a list names: KITTI and SUN RGB-D."""
+
 from pathlib import PurePath
 
 from mmengine import fileio
@@ -9,19 +11,19 @@ from mmdiffseg.registry import DATASETS
 class DepthListDataset(BaseSegDataset):
     """Images and depth maps that a list names.
 
-    Each line of `ann_file` holds an image, below `data_prefix['img_path']`; its depth map, below
-    `data_prefix['depth_map_path']`, or None; and maybe more, which is not used. An image without a
-    depth map is left out, as the authors of DDP do.
+    Each line of `ann_file` holds an image below `data_prefix['img_path']` and its depth map below
+    `data_prefix['depth_map_path']`, or None; further columns are ignored. Images without a depth
+    map are left out, as in DDP's code.
     """
 
     METAINFO = dict(classes=(), palette=[])
 
     def load_data_list(self) -> list[dict]:
-        """List the images and their depth maps; `sample_id` names an image among all drives.
+        """List the images and their depth maps; `sample_id` is unique across folders.
 
         Raises:
             FileNotFoundError: The list, an image or a depth map is missing.
-            ValueError: A line names but an image, or none names an image with a depth map.
+            ValueError: A line names only an image, or no line names an image with a depth map.
         """
         name = type(self).__name__
         if not fileio.isfile(self.ann_file, backend_args=self.backend_args):
@@ -30,7 +32,7 @@ class DepthListDataset(BaseSegDataset):
                 'docs/datasets.md says.'
             )
         text = fileio.get_text(self.ann_file, backend_args=self.backend_args)
-        # 'image depth focal_length', where some lists begin a path with a slash
+        # columns: image, depth, focal length; some lists begin a path with a slash
         lines = [[part.lstrip('/') for part in line.split()] for line in text.splitlines()]
         for number, line in enumerate(lines, start=1):
             if len(line) == 1:
@@ -73,15 +75,15 @@ class DepthListDataset(BaseSegDataset):
 
 @DATASETS.register_module()
 class KITTIDepthDataset(DepthListDataset):
-    """KITTI's depth maps by the split of Eigen et al.: 23158 images to train, 652 of 697 to test.
+    """KITTI's depth maps by the split of Eigen et al.: 23158 training and 652 test images.
 
-    The others have no depth map.
+    The test list names 697 images; 45 of them have no depth map.
     """
 
 
 @DATASETS.register_module()
 class SUNRGBDDepthDataset(DepthListDataset):
-    """SUN RGB-D, whose 5050 test images ask a model trained on NYU for rooms it has never seen.
+    """SUN RGB-D, whose 5050 test images show how a model trained on NYU transfers to new rooms.
 
     The pipeline decodes the depth maps by `DecodeSUNRGBDDepth`.
     """

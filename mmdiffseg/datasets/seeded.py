@@ -1,8 +1,8 @@
-"""Augmentation that is a function of the seed and the draw, whatever the workers did before.
+"""Augmentation that depends only on the seed and the number of the draw.
 
-mmengine seeds a worker once and fast-forwards only the sampler when a run is resumed, so a resumed
-run would crop and flip otherwise than the run it continues. Here the sampler sends a seed along
-with every index, and the dataset draws its augmentation from that.
+mmengine seeds each worker once and, when a run is resumed, fast-forwards only the sampler: a
+resumed run would augment differently from the run that it continues. Here the sampler sends a seed
+with every index, and the dataset augments from that seed.
 """
 
 import random
@@ -16,7 +16,7 @@ from mmdiffseg.registry import DATA_SAMPLERS, DATASETS
 
 
 def mix_seed(*key: int) -> int:
-    """A 32-bit seed, never 0, that depends on all of ``key`` (non-negative integers)."""
+    """Derive a 32-bit seed, never 0, from non-negative integers."""
     return int(np.random.SeedSequence(key).generate_state(1)[0]) or 1
 
 
@@ -53,7 +53,7 @@ class SeededDataset(RepeatDataset):
         return super().__getitem__(index)
 
     def __iter__(self) -> Iterator[dict]:
-        # without it Python would count indices up until one is refused, and none is
+        # by default Python iterates until an index raises IndexError, and none does here
         return (self[index] for index in range(len(self)))
 
 

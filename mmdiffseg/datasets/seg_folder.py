@@ -1,3 +1,5 @@
+"""Images and label maps in two folders, checked for missing files."""
+
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 

@@ -1,3 +1,5 @@
+"""The generated Shapes scenes."""
+
 from mmdiffseg.datasets.seg_folder import SegFolderDataset
 from mmdiffseg.registry import DATASETS
 

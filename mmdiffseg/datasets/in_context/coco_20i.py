@@ -1,3 +1,5 @@
+"""COCO-20i."""
+
 from mmdiffseg.datasets.seg_folder import SegFolderDataset
 from mmdiffseg.registry import DATASETS
 

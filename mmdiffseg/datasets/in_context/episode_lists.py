@@ -1,3 +1,5 @@
+"""Episodes that a file lists."""
+
 import json
 from collections.abc import Mapping
 from pathlib import Path

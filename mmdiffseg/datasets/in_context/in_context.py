@@ -1,3 +1,5 @@
+"""Episodes drawn from a data set of labelled pictures."""
+
 import random
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -25,37 +27,38 @@ Episodes = Literal['images', 'pairs', 'classes', 'first_frame']
 
 @DATASETS.register_module()
 class InContextDataset(BaseDataset):
-    """Episodes: find in one picture, the query, what the masks of others, the prompts, show.
+    """Episodes: find in a query picture what the masks of the prompt pictures show.
 
-    In training every picture is a query; its concept and prompts are drawn anew each time, and
-    query and prompts are augmented independently. An episode whose prompts have lost their object
-    to the crop, or whose concept has too few pictures, gives way to another picture's.
+    In training every picture is a query. Its concept and prompts are drawn anew each time, and
+    query and prompts are augmented independently. An episode is replaced by that of another picture
+    if a crop cuts the object out of the prompts or if the concept has too few pictures.
 
-    In testing an episode is a function of ``seed`` and its number, whatever process draws it.
+    In testing an episode depends only on ``seed`` and its number, not on the process that draws it.
 
     Args:
         dataset: The source of pictures and labels: a dataset of mmseg, or ``InstanceMaskDataset``.
-        pipeline: Loads a query and its labels and selects the concept; packing follows by itself.
+        pipeline: Loads a query and its labels and selects the concept; ``pack`` does the packing.
         prompt_pipeline: The same for a prompt; ``pipeline`` by default.
-        shots: Prompts of a query.
+        shots: Number of prompts per query.
         concept: ``'class'``; ``'folder'``, the one object of a folder (a video of DAVIS-16, a class
             of FSS-1000); ``'folder_class'``, a class within a folder (a video of VSPW).
         lists: Pictures of each concept: a JSON file or a released ``meta_*.npy``, below the
             source's ``data_root``. None reads the labels of all pictures at the start.
-        background: The class that is none; None if every class is one.
+        background: Class that is no concept; None if every class is a concept.
         fold: One side of a fold, as arguments of :func:`fold_classes`: only its classes are
             concepts, everything else is background.
         episodes: What is tested. ``'images'``: every picture once, with one of its concepts;
             ``'pairs'``: every picture with each; ``'classes'``: ``num_episodes`` times a class,
             then one of its pictures; ``'first_frame'``: every picture of a folder (the frames of a
             video) after the first, prompted by the first, with each concept of that.
-        num_episodes: Test so many: the first, beginning again where there are fewer.
-        seed: Of the episodes tested.
+        num_episodes: Number of test episodes: the first ones, repeated from the start if there
+            are fewer.
+        seed: Seed of the test episodes.
         legacy_rng: Draw tests from Python's global generator, as LDIS' released code does; they
             then depend on workers and processes.
-        pack: What packs an episode.
-        test_mode: Test instead of train.
-        max_refetch: How often to draw again before giving up.
+        pack: Config of the transform that packs an episode.
+        test_mode: Whether to yield test episodes.
+        max_refetch: Number of draws before giving up on an episode.
     """
 
     METAINFO = dict(classes=('background', 'concept'), palette=[[47, 50, 60], [243, 156, 18]])

@@ -1,3 +1,5 @@
+"""Pictures and instances in COCO's format."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Samplers over episodes and over several data sets."""
+
 from collections.abc import Iterator, Sequence
 from typing import Literal
 

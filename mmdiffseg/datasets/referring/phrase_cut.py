@@ -1,3 +1,5 @@
+"""PhraseCut."""
+
 import json
 from pathlib import Path
 from typing import Literal

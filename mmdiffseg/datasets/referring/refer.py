@@ -1,3 +1,5 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg."""
+
 import json
 from pathlib import Path
 from typing import Literal

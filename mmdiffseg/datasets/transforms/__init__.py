@@ -1,3 +1,5 @@
+"""Transforms of the pipelines."""
+
 from mmdiffseg.datasets.transforms.bev_maps import LoadBEVFeature, LoadMapMasks, PackMapInputs
 from mmdiffseg.datasets.transforms.check_depth import CheckDepth
 from mmdiffseg.datasets.transforms.check_labels import CheckLabels

@@ -1,3 +1,5 @@
+"""Loading and packing of bird's-eye-view features and maps."""
+
 import io
 import zipfile
 import zlib

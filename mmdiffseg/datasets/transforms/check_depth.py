@@ -1,3 +1,5 @@
+"""Check of depth maps."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 

@@ -1,3 +1,5 @@
+"""Check of label maps."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -8,11 +10,11 @@ from mmdiffseg.registry import TRANSFORMS
 class CheckLabels(BaseTransform):
     """Stop at the first label map that does not hold class ids; goes right after LoadAnnotations.
 
-    One comparison over the pixels. Results without a label map (inference) pass.
+    Results without a label map (inference) pass unchanged.
 
     Args:
-        num_classes: K; labels must lie in [0, K).
-        ignore_index: The one other value that may occur.
+        num_classes: Number K of classes; labels must lie in [0, K).
+        ignore_index: The only other value that may occur.
     """
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255) -> None:

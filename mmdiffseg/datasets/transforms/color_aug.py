@@ -1,3 +1,5 @@
+"""Colour augmentation for depth."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 

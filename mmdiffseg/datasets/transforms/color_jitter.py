@@ -1,3 +1,5 @@
+"""Colour jitter on Pillow images."""
+
 import numpy as np
 import torchvision
 from mmcv.transforms import BaseTransform
@@ -11,10 +13,10 @@ class ColorJitter(BaseTransform):
     """torchvision's `ColorJitter` on a Pillow image: four changes in random order.
 
     Args:
-        brightness: Its factor is drawn from [max(0, 1 - brightness), 1 + brightness].
-        contrast: Likewise.
-        saturation: Likewise.
-        hue: The shift is drawn from [-hue, hue], in turns; at most 0.5.
+        brightness: The factor is drawn from [max(0, 1 - brightness), 1 + brightness].
+        contrast: Range of the contrast factor, as for ``brightness``.
+        saturation: Range of the saturation factor, as for ``brightness``.
+        hue: The shift is drawn from [-hue, hue], as a fraction of the colour circle; at most 0.5.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The crop around one object of an image, and the mask of that object; pixels, x before y."""
+"""Crop around one object of an image, and the mask of that object."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ from mmdiffseg.registry import TRANSFORMS
 def crop_window(
     bbox: Sequence[float], *, expansion: float, height: int, width: int
 ) -> tuple[int, int, int, int]:
-    """The window of a box as the authors of SegDiff cut it.
+    """Compute the window around a box by the rule of SegDiff's authors.
 
     Args:
-        bbox: x, y, w and h, which are truncated to integers.
-        expansion: Percentage by which the window is larger than the box, half of it on either side.
-        height: Of the image; the window ends there.
-        width: Likewise.
+        bbox: x, y, w and h in pixels; fractions are truncated.
+        expansion: Percentage by which the window is larger than the box, split between both sides.
+        height: Height of the image in pixels, which bounds the window.
+        width: Width of the image in pixels, which bounds the window.
 
     Returns:
-        Left, top, right and bottom, halves rounded to even; right and bottom are exclusive. A box
-        outside of the image leaves a window without pixels.
+        Left, top, right and bottom in pixels, with halves rounded to even. Right and bottom are
+        exclusive. The window of a box outside the image has no pixels.
     """
     x, y, w, h = map(int, bbox)
     margin_x, margin_y = w * expansion / 200, h * expansion / 200
@@ -38,15 +38,15 @@ def crop_window(
 class CropInstance(BaseTransform):
     """Crop the image around the object of a `CityscapesInstanceDataset`.
 
-    Goes after LoadImageFromFile. The crop becomes the original that predictions are resized to.
-    Results without an object pass: an image to run inference on is such a crop already.
+    Goes after LoadImageFromFile. The size of the crop becomes `ori_shape`, to which predictions are
+    resized. Results without an object pass unchanged: at inference an image is a crop already.
     """
 
     def transform(self, results: dict) -> dict:
-        """Crop `img`; `expansion` is a percentage, or two that the one to use is drawn between.
+        """Crop `img` by `expansion`, a percentage or a range (low, high) to draw one from.
 
         Raises:
-            ValueError: The image has another size than its list of objects says.
+            ValueError: The size of the image differs from the size in the list of objects.
         """
         if 'bbox' not in results:
             return results
@@ -75,12 +75,12 @@ class CropInstance(BaseTransform):
 class LoadInstanceMask(BaseTransform):
     """Rasterise the object of a `CityscapesInstanceDataset` in the window of its crop.
 
-    Goes after `CropInstance`: before the resize in training, after it where the mask shall keep the
-    crop's size. Results without an object pass.
+    Goes after `CropInstance`, before the resize in training and after it if the mask is to keep the
+    size of the crop. Results without an object pass unchanged.
     """
 
     def transform(self, results: dict) -> dict:
-        """Add `gt_seg_map`, uint8 of 0 and 1: the union of the components, as COCO fills them."""
+        """Add `gt_seg_map`, uint8 of 0 and 1: the union of the polygons, rasterised as in COCO."""
         if 'segmentation' not in results:
             return results
         components = coco_mask.frPyObjects(results['segmentation'], *results['full_shape'])

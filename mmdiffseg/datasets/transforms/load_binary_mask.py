@@ -1,3 +1,5 @@
+"""Loading of binary masks."""
+
 from typing import Literal
 
 import mmcv

@@ -1,3 +1,5 @@
+"""Masks drawn from instances."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from pycocotools import mask as coco_mask

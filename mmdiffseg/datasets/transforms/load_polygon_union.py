@@ -1,3 +1,5 @@
+"""Masks drawn from polygons."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, ImageDraw

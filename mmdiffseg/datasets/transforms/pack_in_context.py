@@ -1,3 +1,5 @@
+"""Packing of in-context episodes."""
+
 import torch
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs

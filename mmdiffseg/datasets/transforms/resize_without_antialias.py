@@ -1,3 +1,5 @@
+"""Resizing without antialiasing."""
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform

@@ -1,3 +1,5 @@
+"""Random rotation and scaling."""
+
 from collections.abc import Sequence
 
 import numpy as np

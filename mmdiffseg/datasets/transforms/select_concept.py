@@ -1,7 +1,7 @@
-"""The mask of one concept out of the labels of a picture; goes right after the labels are loaded.
+"""Transforms that reduce the labels of a picture to the mask of one concept.
 
-``class_id`` is set by ``InContextDataset``. After these transforms ``gt_seg_map`` (H, W) holds 1
-for the concept, 0 for everything else, and 255 where pixels do not count.
+They go right after the loading of the labels. ``InContextDataset`` sets ``class_id``. Afterwards
+``gt_seg_map`` (H, W) holds 1 for the concept, 255 where pixels do not count and 0 elsewhere.
 """
 
 import numpy as np
@@ -43,11 +43,11 @@ class SelectClass(BaseTransform):
 
 @TRANSFORMS.register_module()
 class SelectObject(BaseTransform):
-    """Take the one object of a black and white mask; of a coloured one, the first channel.
+    """Take the object of a black and white mask, or of the first channel of a colour mask.
 
     Args:
-        threshold: Value from which on a pixel is of the object. DAVIS' masks have 255; those of
-            FSS-1000 have grey outlines, cut at 128.
+        threshold: Least value of the pixels of the object. Masks of DAVIS have 255; those of
+            FSS-1000 have grey outlines and are cut at 128.
     """
 
     def __init__(self, *, threshold: int = 255) -> None:
@@ -70,8 +70,9 @@ class SelectVideoClass(BaseTransform):
     """Keep one class of a video; pixels of 255 become background, as in LDIS' released code.
 
     Args:
-        keep_labels: Leave all classes in ``gt_class_map``, which ``VideoClassIoUMetric`` needs. Not
-            before transforms that change the size.
+        keep_labels: Keep the labels of all classes in ``gt_class_map``, which
+            ``VideoClassIoUMetric`` needs. Transforms that change the size must then come before
+            this one.
     """
 
     def __init__(self, *, keep_labels: bool = False) -> None:

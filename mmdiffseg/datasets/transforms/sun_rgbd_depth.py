@@ -1,3 +1,5 @@
+"""Decoding of the depth files of SUN RGB-D."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
