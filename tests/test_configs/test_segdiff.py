@@ -53,7 +53,7 @@ def test_every_model_fits_together(name, build, meta_allocation):
     head = model.decode_head
     with meta_allocation():
         feature = model.extract_feat(torch.empty(1, 3, *config.crop_size))
-        head.denoiser.prepare(head._transform_inputs(feature))
+        head.prepare(head._transform_inputs(feature), [dict(image_class=0)])
     channels = {'vaihingen_learned-variance': 2, 'small_shapes-classes': 7}
     assert head.denoiser.out[2].out_channels == channels.get(name, 1)
     assert config.model.data_preprocessor.size == config.crop_size
