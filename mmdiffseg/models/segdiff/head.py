@@ -145,6 +145,8 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
 
     def prepare(self, feature: Tensor, metas: Sequence[dict]) -> Any:
         """See :meth:`DiffusionHead.prepare`; for an image feature (B, in_channels, H, W)."""
+        if getattr(self.denoiser, 'num_image_classes', None) is None:
+            return self.denoiser.prepare(feature)
         return self.denoiser.prepare(feature, self._class_ids(metas, feature.device))
 
     def map_shape(self, feature: Tensor, metas: Sequence[dict]) -> tuple[int, int, int]:
@@ -240,10 +242,8 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
             masks.append(mask)
         return torch.cat(masks).unflatten(0, (-1, images))
 
-    def _class_ids(self, metas: Sequence[dict], device: torch.device) -> Tensor | None:
+    def _class_ids(self, metas: Sequence[dict], device: torch.device) -> Tensor:
         """The ``image_class`` of each image (B,), for a network conditioned on it."""
-        if self.denoiser.label_emb is None:
-            return None
         for meta in metas:
             if 'image_class' not in meta:
                 raise ValueError(

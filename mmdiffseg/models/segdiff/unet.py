@@ -122,6 +122,7 @@ class SegDiffUNet(BaseModule):
             nn.SiLU(),
             nn.Linear(emb_channels, emb_channels),
         )
+        self.num_image_classes = num_image_classes
         self.label_emb = None
         if num_image_classes is not None:
             self.label_emb = nn.Embedding(num_image_classes, emb_channels)
