@@ -63,7 +63,9 @@ class Step:
     @cached_property
     def x0(self) -> Tensor:
         """Estimate of the clean map, shape of ``z_t``; made when it is asked for."""
-        return self.encode(self.output)
+        # whoever asks first may compute gradients, which no chain needs
+        with torch.no_grad():
+            return self.encode(self.output)
 
 
 #: maps z_t (B, C, h, w) and t (1,) to the output and, for networks that learn it, the variance

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdiffseg.diffusion import corrupt, prediction_target, to_x0
+from mmdiffseg.diffusion import Preconditioner, corrupt
 
 
 @pytest.mark.parametrize('prediction_type', ['x0', 'eps', 'v'])
@@ -11,11 +11,33 @@ def test_the_target_of_each_type_leads_back_to_x0(prediction_type):
     sigma = (1 - alpha**2).sqrt()
     z_t = corrupt(x0, noise, alpha, sigma)
     torch.testing.assert_close(z_t[1], 0.2 * x0[1] + sigma[1] * noise[1])
-    target = prediction_target(x0, noise, alpha, sigma, prediction_type)
-    torch.testing.assert_close(to_x0(target, z_t, alpha, sigma, prediction_type), x0)
+    network = Preconditioner(prediction_type)
+    target = network.target(x0, noise, alpha, sigma)
+    expected = {'x0': x0[1], 'eps': noise[1], 'v': 0.2 * noise[1] - sigma[1] * x0[1]}
+    torch.testing.assert_close(target[1], expected[prediction_type])
+    torch.testing.assert_close(network.estimate(target, z_t, alpha, sigma), x0)
+
+
+@pytest.mark.parametrize('prediction_type', ['eps', 'v'])
+def test_one_time_serves_the_whole_batch(prediction_type):
+    output, z_t = torch.randn(2, 3, 4, 5, 6)
+    alpha, sigma = torch.tensor([0.6]), torch.tensor([0.8])
+    network = Preconditioner(prediction_type)
+    one = network.estimate(output, z_t, alpha, sigma)
+    assert torch.equal(one, network.estimate(output, z_t, alpha.repeat(3), sigma.repeat(3)))
+
+
+def test_the_schedule_keeps_its_precision_and_the_maps_theirs():
+    # 1 / alpha of a clean map is rounded once, after the division in float64
+    alpha, sigma = torch.tensor([1 / 300], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    z_t, output = torch.full((1, 1), 0.7), torch.full((1, 1), 0.1)
+    x0 = Preconditioner('eps').estimate(output, z_t, alpha, sigma)
+    assert x0.dtype == torch.float32
+    assert x0.item() == pytest.approx(300 * (0.7 - 0.1), rel=1e-6)
+    for kind in ('eps', 'v', 'x0'):
+        assert Preconditioner(kind).target(z_t, output, alpha, sigma).dtype == torch.float32
 
 
 def test_unknown_types_are_refused():
-    x = torch.zeros(1, 1)
     with pytest.raises(ValueError, match="got 'score'"):
-        to_x0(x, x, torch.ones(1), torch.ones(1), 'score')
+        Preconditioner('score')

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -6,11 +9,12 @@ from mmdiffseg.diffusion import (
     DDIMSampler,
     DDPMSampler,
     DiscreteSchedule,
+    Draws,
     LinearBetas,
-    Prediction,
+    Sampler,
+    Step,
     ddim_step,
     ddpm_step,
-    sample_generator,
 )
 from mmdiffseg.diffusion.samplers import Coefficients
 from mmdiffseg.registry import SAMPLERS
@@ -25,7 +29,23 @@ def coefficients(t):
 
 
 def towards(x0):
-    return lambda z_t, t: Prediction(x0, x0)
+    return lambda z_t, t: (x0, None)
+
+
+def keep(output):
+    return output
+
+
+def walk(sampler, predict, start, steps, encode=keep, **given):
+    """A chain from a given start; what it is not given it draws."""
+    draws = Draws({'start': start, **given}, generator=torch.Generator().manual_seed(0))
+    return sampler.walk(predict, encode, shape=start.shape, steps=steps, draws=draws)
+
+
+def seen_at(now, z_t, x0, variance=None):
+    """The memory of a chain that has just made one step."""
+    step = Step(index=0, now=now, z_t=z_t, output=x0, variance=variance, encode=keep)
+    return [step]
 
 
 def test_ddim_keeps_the_noise_it_finds():
@@ -57,38 +77,120 @@ def test_ancestral_step_is_the_gaussian_posterior():
 
 
 @pytest.mark.parametrize('steps', [1, 3, 10])
-def test_every_step_is_reported_and_the_last_prediction_returned(steps):
-    seen = []
+def test_a_walk_yields_every_step(steps):
+    outputs = []
 
     def predict(z_t, t):
         assert t.shape == (1,)
-        return Prediction(z_t * 0.5, z_t + len(seen))
+        outputs.append(z_t + len(outputs))
+        return outputs[-1], z_t * 0.25
 
     sampler = DDIMSampler(schedule=dict(type='CosineLogSNR'), time_difference=1)
-    last = sampler.sample(predict, torch.randn(2, 3, 4, 4), steps, callback=seen.append)
+    start = torch.randn(2, 3, 4, 4)
+    seen = list(walk(sampler, predict, start, steps, encode=lambda output: output * 0.5))
     assert [step.index for step in seen] == list(range(steps))
     assert [step.t for step in seen] == pytest.approx([1 - k / steps for k in range(steps)])
-    assert last.logits is seen[-1].logits
+    assert torch.equal(seen[0].z_t, start)
+    for step, output in zip(seen, outputs, strict=True):
+        assert step.output is output and step.t == step.now.t
+        assert torch.equal(step.x0, output * 0.5)
+        assert torch.equal(step.variance, step.z_t * 0.25)
 
 
-def test_a_callback_may_end_the_chain():
-    seen = []
+def test_a_chain_without_steps_is_refused():
+    with pytest.raises(ValueError, match='steps must be at least 1, got 0'):
+        next(walk(DDIMSampler(schedule=SCHEDULE), towards(None), torch.zeros(1, 1, 2, 2), 0))
 
-    def stop_after_two(step):
-        seen.append(step)
-        return step.index == 1
 
-    DDIMSampler(schedule=SCHEDULE).sample(
-        towards(torch.zeros(1, 1, 2, 2)), torch.randn(1, 1, 2, 2), 10, callback=stop_after_two
+def test_leaving_the_loop_ends_the_chain():
+    calls = []
+
+    def predict(z_t, t):
+        calls.append(t.item())
+        return z_t, None
+
+    chain = walk(DDIMSampler(schedule=SCHEDULE), predict, torch.randn(1, 1, 2, 2), 10)
+    for step in chain:
+        if step.index == 1:
+            break
+    assert len(calls) == 2
+
+
+def test_the_estimate_is_made_when_it_is_asked_for_and_once():
+    encoded = []
+
+    def encode(output):
+        encoded.append(output)
+        return output * 2
+
+    chain = walk(
+        DDIMSampler(schedule=SCHEDULE),
+        towards(1 + torch.zeros(1, 1, 2, 2)),
+        *(torch.randn(1, 1, 2, 2), 3),
+        encode=encode,
     )
-    assert len(seen) == 2
+    step = next(chain)
+    assert not encoded
+    assert step.x0 is step.x0 and len(encoded) == 1
+    list(chain)
+    # the sampler needs it between the steps, but not after the last one
+    assert len(encoded) == 2
+
+
+def test_neither_outputs_nor_estimates_have_a_gradient():
+    weight = torch.ones(1, requires_grad=True)
+    chain = walk(
+        DDIMSampler(schedule=SCHEDULE),
+        lambda z_t, t: (z_t * weight, z_t * weight),
+        torch.randn(1, 1, 2, 2),
+        3,
+        encode=lambda output: output * weight,
+    )
+    for step in chain:
+        # between the steps, the mode is the caller's
+        assert torch.is_grad_enabled() and (weight * 2).requires_grad
+        for value in (step.z_t, step.output, step.variance, step.x0):
+            assert not value.requires_grad
+    assert torch.is_grad_enabled()
+
+
+def test_a_broken_chain_leaves_gradients_on():
+    for _ in walk(DDIMSampler(schedule=SCHEDULE), towards(0), torch.randn(1, 1, 2, 2), 3):
+        break
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize('memory', [1, 2, 3])
+def test_a_solver_sees_as_many_steps_as_it_remembers(memory):
+    class Multistep(Sampler):
+        def step(self, seen, then, noise):
+            remembered.append([step.index for step in seen])
+            assert then.t < seen[-1].t
+            return seen[-1].z_t
+
+    Multistep.memory, remembered = memory, []
+    list(walk(Multistep(schedule=SCHEDULE), towards(0), torch.zeros(1, 1, 2, 2), 5))
+    expected = [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+    assert remembered == [steps[-memory:] for steps in expected]
+
+
+def test_steps_that_no_solver_needs_are_forgotten():
+    chain = walk(
+        DDIMSampler(schedule=SCHEDULE),
+        towards(torch.zeros(1, 1, 2, 2)),
+        *(torch.randn(1, 1, 2, 2), 5),
+    )
+    first = weakref.ref(next(chain))
+    next(chain)
+    next(chain)
+    gc.collect()
+    assert first() is None
 
 
 def test_ddim_loop_by_hand():
     noise, x0 = torch.randn(2, 1, 2, 3, 3)
-    seen = []
     sampler = DDIMSampler(schedule=SCHEDULE, time_difference=1)
-    sampler.sample(towards(x0), noise, 3, callback=seen.append)
+    seen = list(walk(sampler, towards(x0), noise, 3))
     z = noise.double()
     for (now, then), step in zip([(1, 1 / 3), (2 / 3, 0), (1 / 3, 0)], seen, strict=True):
         torch.testing.assert_close(step.z_t.double(), z, rtol=1e-4, atol=1e-5)
@@ -100,30 +202,53 @@ def test_ddim_loop_by_hand():
 def test_stochastic_chains_replay_and_do_not_depend_on_the_batch(sampler):
     options = dict(eta=0.7) if sampler is DDIMSampler else {}
     sampler = sampler(schedule=SCHEDULE, **options)
-    noise = torch.randn(3, 2, 4, 4)
 
     def run(rows):
-        generators = [sample_generator(0, str(row)) for row in rows]
-        chain = []
-        sampler.sample(
-            lambda z_t, t: Prediction(z_t * 0.9, z_t),
-            noise[rows],
-            5,
-            generator=generators,
-            callback=lambda step: chain.append(step.z_t),
+        draws = Draws.named([str(row) for row in rows], seed=0)
+        chain = sampler.walk(
+            lambda z_t, t: (z_t * 0.9, None), keep, shape=(len(rows), 2, 4, 4), steps=5, draws=draws
         )
-        return chain[-1]
+        return list(chain)[-1].z_t
 
     together = run([0, 1, 2])
     torch.testing.assert_close(run([0, 1, 2]), together, rtol=0, atol=0)
     torch.testing.assert_close(run([2, 0]), together[[2, 0]], rtol=0, atol=0)
+    assert not torch.equal(together[0], together[1])
+
+
+@pytest.mark.parametrize(
+    'sampler, names',
+    [
+        (DDIMSampler(schedule=SCHEDULE), ['start']),
+        (DDIMSampler(schedule=SCHEDULE, eta=0.5), ['start', 'step0', 'step1', 'step2']),
+        (DDPMSampler(schedule=SCHEDULE), ['start', 'step0', 'step1', 'step2']),
+    ],
+)
+def test_a_chain_draws_its_start_and_the_noise_of_all_steps_but_the_last(sampler, names):
+    class Recorder(Draws):
+        def normal(self, name, shape, *, device=None):
+            drawn.append(name)
+            return super().normal(name, shape, device=device)
+
+    drawn, shape = [], (1, 1, 2, 2)
+    list(sampler.walk(lambda z, t: (z, None), keep, shape=shape, steps=4, draws=Recorder()))
+    assert drawn == names
+
+
+def test_recorded_noise_is_added():
+    noise = torch.randn(2, 1, 1, 4, 4)
+    x0, start = torch.randn(2, 1, 1, 4, 4)
+    sampler = DDPMSampler(schedule=SCHEDULE)
+    seen = list(walk(sampler, towards(x0), start, 3, step0=noise[0], step1=noise[1]))
+    for step, then, z in zip(seen, seen[1:], noise, strict=False):
+        expected = ddpm_step(step.z_t, x0, step.now, then.now, noise=z)
+        torch.testing.assert_close(then.z_t, expected, rtol=0, atol=0)
 
 
 def test_ancestral_chain_adds_noise_until_the_clean_time():
     sampler = DDPMSampler(schedule=SCHEDULE)
     x0 = torch.zeros(1, 1, 64, 64)
-    seen = []
-    sampler.sample(towards(x0), torch.randn(1, 1, 64, 64), 4, callback=seen.append)
+    seen = list(walk(sampler, towards(x0), torch.randn(1, 1, 64, 64), 4))
     for step in seen[1:]:
         sigma = SCHEDULE.alpha_sigma(torch.tensor(step.t))[1].item()
         assert step.z_t.std().item() == pytest.approx(sigma, rel=0.05)
@@ -134,15 +259,12 @@ def test_eta_is_checked():
         SAMPLERS.build(dict(type='DDIMSampler', schedule=SCHEDULE, eta=2))
 
 
-def test_one_generator_per_sample_or_one_for_all():
+def test_one_name_per_sample():
     sampler = DDPMSampler(schedule=SCHEDULE)
-    with pytest.raises(ValueError, match='1 generators for a batch of 2'):
-        sampler.sample(
-            towards(torch.zeros(2, 1, 2, 2)),
-            torch.randn(2, 1, 2, 2),
-            2,
-            generator=[torch.Generator()],
-        )
+    draws = Draws.named(['a'], seed=0)
+    chain = sampler.walk(towards(0), keep, shape=(2, 1, 2, 2), steps=2, draws=draws)
+    with pytest.raises(ValueError, match='1 names for 2 rows'):
+        next(chain)
 
 
 def test_coefficients_at_the_noisy_end_are_finite():
@@ -157,40 +279,30 @@ def test_discrete_schedules_end_in_the_clean_map(sampler):
     schedule = dict(type='CosineBetas', num_timesteps=50)
     sampler = SAMPLERS.build(dict(type=sampler, schedule=schedule))
     assert sampler.time_pairs(5)[-1] == (9, -1)
-    seen = []
     x0 = torch.randn(1, 2, 3, 3)
-    sampler.sample(towards(x0), torch.randn(1, 2, 3, 3), 50, callback=seen.append)
+    seen = list(walk(sampler, towards(x0), torch.randn(1, 2, 3, 3), 50))
     assert [step.t for step in seen] == list(range(49, -1, -1))
-    (now, then) = sampler.coefficients([0, -1])
-    last = seen[-1].z_t
-    torch.testing.assert_close(sampler.step(last, Prediction(x0, x0), now, then, None), x0)
+    (clean,) = sampler.coefficients([-1])
+    torch.testing.assert_close(sampler.step(seen[-1:], clean, None), x0)
 
 
 def test_only_the_last_step_of_a_discrete_chain_adds_no_noise():
     sampler = DDPMSampler(schedule=LinearBetas(num_timesteps=100))
     zeros = torch.zeros(1, 1, 64, 64)
-    prediction = Prediction(zeros, zeros)
     second, first, clean = sampler.coefficients([1, 0, -1])
     noise = torch.randn(1, 1, 64, 64)
-    assert sampler.step(zeros, prediction, second, first, noise).std() > 0
-    assert sampler.step(zeros, prediction, first, clean, noise).std() == 0
+    assert sampler.step(seen_at(second, zeros, zeros), first, noise).std() > 0
+    assert sampler.step(seen_at(first, zeros, zeros), clean, noise).std() == 0
 
 
 def test_a_continuous_chain_adds_no_noise_on_its_way_to_the_clean_time():
     # with the time difference, the last but one step of three already ends there
     sampler = DDPMSampler(schedule=SCHEDULE, time_difference=1)
-    x0, seen = torch.zeros(1, 1, 8, 8), []
+    x0, start = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
     chains = []
     for seed in (0, 1):
-        seen = []
-        sampler.sample(
-            towards(x0),
-            torch.ones(1, 1, 8, 8),
-            3,
-            step_noise=[x0, torch.full_like(x0, seed)],
-            callback=seen.append,
-        )
-        chains.append(seen[-1].z_t)
+        noise = dict(step0=x0, step1=torch.full_like(x0, seed))
+        chains.append(list(walk(sampler, towards(x0), start, 3, **noise))[-1].z_t)
     assert torch.equal(*chains)
 
 
@@ -199,7 +311,6 @@ def test_variances_of_an_ancestral_step_are_the_tables(variance):
     schedule = LinearBetas(num_timesteps=100)
     sampler = DDPMSampler(schedule=schedule, variance=variance)
     zeros, ones = torch.zeros(1, 1, 1, 1, dtype=torch.float64), torch.ones(1, 1, 1, 1)
-    prediction = Prediction(zeros, zeros, 0.25 * ones)
     now, then = sampler.coefficients([50, 49])
     large, small = schedule.betas[50], schedule.posterior_variance[50]
     expected = {
@@ -207,7 +318,7 @@ def test_variances_of_an_ancestral_step_are_the_tables(variance):
         'fixed_large': large,
         'learned_range': large**0.25 * small**0.75,
     }
-    step = sampler.step(zeros, prediction, now, then, ones)
+    step = sampler.step(seen_at(now, zeros, zeros, 0.25 * ones), then, ones)
     assert step.item() ** 2 == pytest.approx(expected[variance].item(), rel=1e-6)
 
 
@@ -224,7 +335,7 @@ def test_a_shorter_chain_is_the_schedule_of_its_times():
     index = 24 - 9
     mean = short.posterior_mean_coef1[index] * x0 + short.posterior_mean_coef2[index] * z_t
     expected = mean + short.betas[index].sqrt() * noise
-    step = ddpm_step(z_t, x0, now, then, noise=noise, variance='fixed_large')
+    step = sampler.step(seen_at(now, z_t, x0), then, noise)
     torch.testing.assert_close(step, expected)
 
 

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.registry import MODELS
 
 # 6 x 5 cells of the feature become 8 x 10 of the map
@@ -55,7 +56,8 @@ def encode(head, masks):
 def test_training_step_by_hand(time_modulation):
     head = build(time_modulation)
     t, noise = torch.tensor([0.3, 0.6, 0.8]), torch.randn(3, 8, 6, 5)
-    losses = head.loss([FEATURE], samples_of(MASKS), {}, t=t, noise=noise)
+    draws = Draws(dict(t=t, eps=noise))
+    losses = head.loss([FEATURE], samples_of(MASKS), {}, draws=draws)
     alpha, sigma = (c.view(3, 1, 1, 1) for c in head.noise_schedule.alpha_sigma(t))
     z_t = alpha * encode(head, MASKS) + sigma * noise
     context = head.denoiser.prepare(FEATURE)
@@ -69,11 +71,13 @@ def test_training_step_by_hand(time_modulation):
 
 def test_a_generator_replays_a_step_time_first():
     head = build()
-    logits = head.denoise_masks(FEATURE, MASKS, generator=torch.Generator().manual_seed(3))
+    draws = Draws(generator=torch.Generator().manual_seed(3))
+    losses = head.loss([FEATURE], samples_of(MASKS), {}, draws=draws)
     g = torch.Generator().manual_seed(3)
     t = torch.rand(3, generator=g) * 0.999
-    expected = head.denoise_masks(FEATURE, MASKS, t=t, noise=torch.randn(3, 8, 6, 5, generator=g))
-    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    draws = Draws(dict(t=t, eps=torch.randn(3, 8, 6, 5, generator=g)))
+    expected = head.loss([FEATURE], samples_of(MASKS), {}, draws=draws)
+    torch.testing.assert_close(losses['loss_focal'], expected['loss_focal'], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -95,7 +99,9 @@ def test_the_last_layer_starts_like_the_released_one():
 
 
 def test_sampling_by_hand():
-    head = build(generations=2)
+    # from t = 1, as the released code
+    sampler = dict(type='DDIMSampler', time_difference=1, t_max=1.0)
+    head = build(generations=2, diffusion_sampler=sampler)
     noise = torch.randn(2, 8, 6, 5)  # one sample, two generations
     context = head.denoiser.prepare(FEATURE[:1])
     z, outputs = noise, []
@@ -106,7 +112,7 @@ def test_sampling_by_hand():
         x0 = encode(head, probs > 0.5)
         (a, s), (an, sn) = map(head.noise_schedule.alpha_sigma, (now, then))
         z = an * x0 + sn * (z - a * x0) / s.clamp(min=1e-8)
-    result = head.sample(FEATURE[:1], noise=noise)
+    result = head.summarise(head.chains([FEATURE[:1]], METAS[:1], Draws(dict(start=noise))), 1)
     torch.testing.assert_close(result[0], torch.stack(outputs).mean((0, 1)), rtol=1e-4, atol=1e-5)
 
 
@@ -124,12 +130,14 @@ def test_noise_belongs_to_the_sample_not_to_the_batch(sampler):
 def test_given_noise_and_generators_take_the_place_of_names():
     head = build()
     noise = torch.randn(3, 8, 6, 5, generator=torch.Generator().manual_seed(5))
-    given = head.predict([FEATURE], METAS, {}, noise=noise)
-    drawn = head.predict([FEATURE], METAS, {}, generator=torch.Generator().manual_seed(5))
+    draws = Draws(dict(start=noise))
+    given = head.predict([FEATURE], METAS, {}, draws=draws)
+    generator = torch.Generator().manual_seed(5)
+    drawn = head.predict([FEATURE], METAS, {}, draws=Draws(generator=generator))
     assert torch.equal(given, drawn)
     assert not torch.allclose(given, head.predict([FEATURE], METAS, {}))
-    assert torch.allclose(given, head.predict([FEATURE], METAS, {}, noise=noise, steps=3))
-    assert not torch.allclose(given, head.predict([FEATURE], METAS, {}, noise=noise, steps=1))
+    assert torch.allclose(given, head.predict([FEATURE], METAS, {}, draws=draws, steps=3))
+    assert not torch.allclose(given, head.predict([FEATURE], METAS, {}, draws=draws, steps=1))
 
 
 # ---------------------------------------------------------------- bad input

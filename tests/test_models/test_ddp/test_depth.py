@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.models.ddp.sparse_depth import DOWNSAMPLE_RULES
 from mmdiffseg.registry import MODELS
 
@@ -52,7 +53,8 @@ METAS = [meta('a.png'), meta('b.png'), meta('c.png')]
 def test_training_step_by_hand(time_input):
     head = build(time_input=time_input)
     t, noise = torch.tensor([0.3, 0.6, 0.8]), torch.randn(3, 1, 6, 5)
-    losses = head.loss([FEATURE], samples_of(DEPTH), {}, t=t, noise=noise)
+    draws = Draws(dict(t=t, eps=noise))
+    losses = head.loss([FEATURE], samples_of(DEPTH), {}, draws=draws)
 
     small = F.interpolate(DEPTH, (6, 5), mode='bilinear')
     x0 = ((small - 1e-3) / (10 - 1e-3) * 2 - 1) * 0.1
@@ -68,12 +70,14 @@ def test_training_step_by_hand(time_input):
 
 def test_a_generator_replays_a_step_and_draws_the_time_first():
     head = build(sample_range=(0.2, 0.9))
-    depth = head.denoise_depth(FEATURE, DEPTH, generator=torch.Generator().manual_seed(3))
+    draws = Draws(generator=torch.Generator().manual_seed(3))
+    losses = head.loss([FEATURE], samples_of(DEPTH), {}, draws=draws)
     g = torch.Generator().manual_seed(3)
     t = torch.rand(3, generator=g) * 0.7 + 0.2
     noise = torch.randn(3, 1, 6, 5, generator=g)
-    expected = head.denoise_depth(FEATURE, DEPTH, t=t, noise=noise)
-    torch.testing.assert_close(depth, expected, rtol=1e-4, atol=1e-5)
+    draws = Draws(dict(t=t, eps=noise))
+    expected = head.loss([FEATURE], samples_of(DEPTH), {}, draws=draws)
+    torch.testing.assert_close(losses['loss_sig'], expected['loss_sig'], rtol=1e-4, atol=1e-5)
 
 
 def test_the_decoder_is_told_the_time_unless_as_released():
@@ -117,7 +121,9 @@ def test_half_precision_training(dtype):
 
 
 def test_sampling_by_hand():
-    head = build(generations=2)
+    # from t = 1, as the released code
+    sampler = dict(type='DDIMSampler', time_difference=1, t_max=1.0)
+    head = build(generations=2, diffusion_sampler=sampler)
     noise = torch.randn(2, 1, 6, 5)  # one image, two generations
     context = head.denoiser.prepare(FEATURE[:1])
     z = noise
@@ -127,7 +133,7 @@ def test_sampling_by_hand():
         y = ((((depth - 1e-3) / (10 - 1e-3)) * 2 - 1) * 0.1).clamp(-0.1, 0.1)
         g, gn = head.noise_schedule.gamma(now), head.noise_schedule.gamma(then)
         z = gn.sqrt() * y + (1 - gn).sqrt() * (z - g.sqrt() * y) / (1 - g).sqrt()
-    sampled = head.sample(FEATURE[:1], noise=noise)
+    sampled = head.summarise(head.chains([FEATURE[:1]], METAS[:1], Draws(dict(start=noise))), 1)
     torch.testing.assert_close(sampled[0], depth.mean(0).clamp(1e-3, 10), rtol=1e-4, atol=1e-5)
 
 
@@ -155,8 +161,11 @@ def test_noise_belongs_to_the_image_not_to_the_batch(sampler):
         torch.testing.assert_close(alone, together[order], rtol=1e-4, atol=1e-5)
 
 
-def test_a_training_range_does_not_bound_the_chain():
-    assert build(sample_range=(0.1, 0.9)).diffusion_sampler.time_pairs(2) == [(1, 0), (0.5, 0)]
+def test_a_chain_starts_inside_the_trained_range_and_ends_clean():
+    sampler = build(sample_range=(0.1, 0.9)).diffusion_sampler
+    assert sampler.time_pairs(2) == [(0.9, 0), (0.45, 0)]
+    head = build(sample_range=(0.1, 0.9), diffusion_sampler=dict(type='DDIMSampler', t_max=1.0))
+    assert head.diffusion_sampler.time_pairs(2) == [(1, 0.5), (0.5, 0)]
 
 
 # ---------------------------------------------------------------- bad input

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmdiffseg.diffusion import Step
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.registry import MODELS
 
 
@@ -29,6 +29,12 @@ def build(**options):
     return head.eval()
 
 
+def from_one(**options):
+    """A head that samples from t = 1, as the released code does."""
+    sampler = dict(type='mmdiffseg.DDIMSampler', time_difference=1, t_max=1.0)
+    return build(diffusion_sampler=sampler, **options)
+
+
 def samples_of(labels):
     return [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
 
@@ -49,7 +55,8 @@ def test_training_step_by_hand():
     labels = torch.randint(4, (2, 1, 24, 20))
     labels[0, 0, :8] = 255
     t, noise = torch.tensor([0.3, 0.8]), torch.randn(2, 8, 6, 5)
-    losses = head.loss([FEATURE[:2]], samples_of(labels), {}, t=t, noise=noise)
+    draws = Draws(dict(t=t, eps=noise))
+    losses = head.loss([FEATURE[:2]], samples_of(labels), {}, draws=draws)
 
     small = labels[:, 0, ::4, ::4]
     x0 = head.label_encoder.embedding_table.weight[small.where(small != 255, 4)]
@@ -79,15 +86,17 @@ def test_self_aligned_training_by_hand():
     head = build(self_aligned=True)
     labels = torch.randint(4, (2, 1, 24, 20))
     t, noise = torch.tensor([0.3, 0.8]), torch.randn(2, 8, 6, 5)
-    logits = head.denoise_labels(FEATURE[:2], labels, t=t, noise=noise)
+    draws = Draws(dict(t=t, eps=noise))
+    losses = head.loss([FEATURE[:2]], samples_of(labels), {}, draws=draws)
 
     context = head.denoiser.prepare(FEATURE[:2])
     found = head.denoise(noise, torch.ones(2), context).argmax(1)
     alpha, sigma = head.noise_schedule.alpha_sigma(t)
     z_t = alpha.view(2, 1, 1, 1) * head.label_encoder.encode(found)
     z_t = z_t + sigma.view(2, 1, 1, 1) * noise
-    torch.testing.assert_close(logits, head.denoise(z_t, t, context))
-    logits.sum().backward()
+    expected = head.loss_by_feat(head.denoise(z_t, t, context), samples_of(labels))
+    torch.testing.assert_close(losses['loss_ce'], expected['loss_ce'])
+    losses['loss_ce'].backward()
     grad = head.label_encoder.embedding_table.weight.grad
     assert grad[:4].abs().sum() > 0 and grad[4].abs().sum() == 0
 
@@ -96,9 +105,8 @@ def test_a_generator_replays_a_step_and_self_alignment_draws_noise_first():
     labels = torch.randint(4, (2, 1, 24, 20))
     for self_aligned in (False, True):
         head = build(self_aligned=self_aligned)
-        logits = head.denoise_labels(
-            FEATURE[:2], labels, generator=torch.Generator().manual_seed(3)
-        )
+        draws = Draws(generator=torch.Generator().manual_seed(3))
+        losses = head.loss([FEATURE[:2]], samples_of(labels), {}, draws=draws)
         g = torch.Generator().manual_seed(3)
         if self_aligned:
             noise = torch.randn(2, 8, 6, 5, generator=g)
@@ -106,8 +114,9 @@ def test_a_generator_replays_a_step_and_self_alignment_draws_noise_first():
         else:
             t = torch.rand(2, generator=g) * 0.999
             noise = torch.randn(2, 8, 6, 5, generator=g)
-        expected = head.denoise_labels(FEATURE[:2], labels, t=t, noise=noise)
-        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+        draws = Draws(dict(t=t, eps=noise))
+        expected = head.loss([FEATURE[:2]], samples_of(labels), {}, draws=draws)
+        torch.testing.assert_close(losses['loss_ce'], expected['loss_ce'], rtol=1e-4, atol=1e-5)
 
 
 def test_a_crop_without_labels_has_a_finite_loss():
@@ -135,7 +144,7 @@ def test_half_precision_training(dtype):
 
 @pytest.mark.parametrize('accumulation', [False, 'prob'])
 def test_sampling_by_hand(accumulation):
-    head = build(generations=2, accumulation=accumulation)
+    head = from_one(generations=2, accumulation=accumulation)
     noise = torch.randn(2, 8, 6, 5)  # one image, two generations
     context = head.denoiser.prepare(FEATURE[:1])
     z, outputs = noise, []
@@ -149,7 +158,7 @@ def test_sampling_by_hand(accumulation):
     expected = outputs[-1].mean(0)
     if accumulation == 'prob':
         expected = torch.stack(outputs).softmax(2).mean((0, 1))
-    logits = head.sample(FEATURE[:1], noise=noise)
+    logits = head.summarise(head.chains([FEATURE[:1]], METAS[:1], Draws(dict(start=noise))), 1)
     torch.testing.assert_close(logits[0], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -166,14 +175,53 @@ def test_noise_belongs_to_the_image_not_to_the_batch(sampler):
 def test_a_memory_bound_changes_nothing_but_the_batches():
     free, bound = build(generations=5), build(generations=5, max_batch=6)
     sizes = []
-
-    def note(step: Step):
-        sizes.append(len(step.logits))
-
+    bound.denoiser.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
     expected = free.predict([FEATURE], METAS, {})
-    logits = bound.predict([FEATURE], METAS, {}, callback=note)
+    logits = bound.predict([FEATURE], METAS, {})
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
     assert sizes == [6] * 3 + [6] * 3 + [3] * 3
+
+
+def test_more_images_than_the_memory_bound_come_one_part_after_the_other():
+    free, bound = build(generations=2), build(generations=2, max_batch=2)
+    sizes = []
+    bound.denoiser.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    draws = Draws(dict(start=torch.randn(6, 8, 6, 5)))  # two generations of three images
+    for options in ({}, dict(draws=draws)):
+        sizes.clear()
+        expected = free.predict([FEATURE], METAS, {}, **options)
+        logits = bound.predict([FEATURE], METAS, {}, **options)
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+        # two images, each generation on its own, then the third image with both of its generations
+        assert sizes == [2] * 3 + [2] * 3 + [2] * 3
+
+
+def test_a_chain_may_be_left_early():
+    head, calls = build(steps=10), []
+    head.denoiser.register_forward_pre_hook(lambda module, args: calls.append(args[1]))
+    (chain,) = head.chains([FEATURE], METAS)
+    for step in chain:
+        if step.index == 3:
+            break
+    assert len(calls) == 4
+    assert step.output.shape == (3, 4, 6, 5) and step.x0.shape == (3, 8, 6, 5)
+
+
+def test_sampling_stays_inside_the_trained_range():
+    assert build().diffusion_sampler.time_pairs(1) == [(0.999, 0.0)]
+    head = build(sample_range=(0.2, 0.8), steps=4)
+    times = [t for pair in head.diffusion_sampler.time_pairs(4) for t in pair]
+    assert max(times) == 0.8 and min(times) == pytest.approx(0.2)
+    assert from_one().diffusion_sampler.time_pairs(1) == [(1.0, 0.0)]
+
+
+def test_nothing_of_a_chain_has_a_gradient():
+    head = build()
+    for chain in head.chains([FEATURE], METAS):
+        for step in chain:
+            assert torch.is_grad_enabled()
+            assert not (step.output.requires_grad or step.x0.requires_grad)
+    assert torch.is_grad_enabled()
 
 
 def test_views_of_an_image_get_noise_of_their_own():
@@ -242,22 +290,28 @@ def test_labels_outside_the_classes_are_refused():
 
 
 def test_noise_for_every_generation_is_required():
-    with pytest.raises(ValueError, match='each of 2 generations of 3 images, got 3'):
-        build(generations=2).sample(FEATURE, noise=torch.randn(3, 8, 6, 5))
+    draws = Draws(dict(start=torch.randn(3, 8, 6, 5)))
+    with pytest.raises(ValueError, match="'start' has 3 rows, but .* generations are 6"):
+        build(generations=2).predict([FEATURE], METAS, {}, draws=draws)
 
 
 def test_recorded_step_noise_replays_a_stochastic_chain():
     head = build(generations=2, max_batch=3, diffusion_sampler=dict(type='DDPMSampler'))
     noise, step_noise = torch.randn(6, 8, 6, 5), torch.randn(2, 6, 8, 6, 5)
-    first, again = (head.sample(FEATURE, noise=noise, step_noise=step_noise) for _ in range(2))
+    given = dict(start=noise, step0=step_noise[0], step1=step_noise[1])
+    first, again = (head.predict([FEATURE], METAS, {}, draws=Draws(given)) for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, head.sample(FEATURE, noise=noise, step_noise=-step_noise))
+    for name in ('step0', 'step1'):
+        other = Draws(given | {name: -given[name]})
+        assert not torch.equal(first, head.predict([FEATURE], METAS, {}, draws=other))
 
 
 def test_a_generator_draws_instead_of_the_names():
     head = build()
     runs = [
-        head.predict([FEATURE], METAS, {}, generator=torch.Generator().manual_seed(seed))
+        head.predict(
+            [FEATURE], METAS, {}, draws=Draws(generator=torch.Generator().manual_seed(seed))
+        )
         for seed in (1, 1, 2)
     ]
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
