@@ -6,7 +6,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmdiffseg.diffusion import DDIMSampler, Prediction, Step
+from mmdiffseg.diffusion import DDIMSampler, Draws, Step
 from mmdiffseg.registry import MODELS
 
 RECORDED = torch.load(Path(__file__).parents[2] / 'data/segdiff_diffusion.pt', weights_only=True)
@@ -24,10 +24,10 @@ class RecordedDenoiser(nn.Module):
         if out_channels == 1:
             self.outputs = RECORDED['one_channel']
 
-    def prepare(self, feature):
+    def prepare(self, feature, class_ids):
         return feature
 
-    def forward(self, z_t, t, context, class_ids=None):
+    def forward(self, z_t, t, context):
         self.asked = z_t, t
         return self.outputs
 
@@ -72,6 +72,11 @@ FEATURE = torch.randn(3, 32, 8, 12, generator=torch.Generator().manual_seed(1))
 METAS = [meta('a.png'), meta('b.png'), meta('c.png')]
 
 
+def masks_of(head, feature=FEATURE, metas=METAS, draws=None, **options):
+    """Masks (G, B, C, H, W) of all generations, as they leave the chains."""
+    return head.generate(head.chains([feature], metas, draws, **options), len(metas))
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -85,7 +90,8 @@ def recorded_losses(variance, **options):
     )
     labels = ((common['x_start'] + 1) / 2).long()
     feature = torch.zeros_like(common['x_start'])
-    losses = head.loss([feature], samples_of(labels), {}, t=common['t'], noise=common['noise'])
+    draws = Draws(dict(t=common['t'], eps=common['noise']))
+    losses = head.loss([feature], samples_of(labels), {}, draws=draws)
     z_t, t = head.denoiser.asked
     torch.testing.assert_close(z_t, common['x_t'], rtol=0, atol=1e-6)
     assert torch.equal(t, common['t'])  # as it is, not rescaled
@@ -125,7 +131,7 @@ def test_no_loss_is_paid_for_ignored_pixels(reduction):
     t, noise = torch.tensor([5, 50, 95]), torch.randn(3, 1, 8, 12)
     outputs = []
     head.denoiser.register_forward_hook(lambda module, args, output: outputs.append(output))
-    losses = head.loss([FEATURE], samples_of(labels), {}, t=t, noise=noise)
+    losses = head.loss([FEATURE], samples_of(labels), {}, draws=Draws(dict(t=t, eps=noise)))
     error = (outputs[0] - noise)[:, :, 4:].square()
     expected = error.sum() / 3 if reduction == 'sum' else error.mean()
     torch.testing.assert_close(losses['loss_eps'], expected)
@@ -136,11 +142,9 @@ def test_times_cover_the_schedule_and_can_be_replayed():
     labels, asked = torch.randint(2, (64, 1, 8, 12)), []
     head.denoiser.register_forward_pre_hook(lambda module, args: asked.append(args[1]))
     feature = torch.zeros(64, 32, 8, 12)
+    draws = (Draws(generator=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     losses = [
-        head.loss([feature], samples_of(labels), {}, generator=torch.Generator().manual_seed(seed))[
-            'loss_eps'
-        ]
-        for seed in (0, 0, 1)
+        head.loss([feature], samples_of(labels), {}, draws=each)['loss_eps'] for each in draws
     ]
     assert losses[0] == losses[1] != losses[2]
     t = torch.cat(asked)
@@ -176,15 +180,12 @@ def test_steps_of_the_released_code(variance, row):
     t = common['t'][row].item()
     sampler = head.diffusion_sampler
     sampler.time_pairs = lambda steps: [(t, t - 1), (t - 1, t - 2)][:steps]
-    seen: list[Step] = []
     head.generations = 1
-    head.sample(
-        torch.zeros(1, 1, 8, 9),
-        noise=common['x_t'][row : row + 1],
-        step_noise=[common['step_noise'][row : row + 1]],
-        steps=2 if t else 1,
-        callback=seen.append,
-    )
+    names = dict(start='x_t', step0='step_noise')
+    draws = Draws({name: common[key][row : row + 1] for name, key in names.items()})
+    feature = torch.zeros(1, 1, 8, 9)
+    (chain,) = head.chains([feature], METAS[:1], draws, steps=2 if t else 1)
+    seen = list(chain)
     recorded = RECORDED[variance]
     torch.testing.assert_close(
         seen[0].x0, recorded['pred_xstart'][row : row + 1], rtol=1e-6, atol=1e-6
@@ -204,16 +205,22 @@ def test_ddim_steps_of_the_released_code():
             now, then = sampler.coefficients([t, t - 1])
             eps = RECORDED['one_channel'][row]
             x0 = (common['x_t'][row] - now.sigma * eps) / now.alpha
-            step = sampler.step(
-                common['x_t'][row], Prediction(x0, x0), now, then, common['step_noise'][row]
+            seen = Step(
+                index=0,
+                now=now,
+                z_t=common['x_t'][row],
+                output=x0,
+                variance=None,
+                encode=lambda output: output,
             )
+            step = sampler.step([seen], then, common['step_noise'][row])
             torch.testing.assert_close(step, recorded[row], rtol=2e-5, atol=2e-5)
 
 
 def test_a_chain_by_hand():
     head = build(steps=2, generations=1)
     noise, fresh = torch.randn(2, 3, 1, 8, 12)
-    masks = head.sample(FEATURE, noise=noise, step_noise=[fresh])
+    masks = masks_of(head, draws=Draws(dict(start=noise, step0=fresh)))
     assert masks.shape == (1, 3, 1, 8, 12)
 
     schedule, context = head.noise_schedule, head.denoiser.prepare(FEATURE)
@@ -233,12 +240,12 @@ def test_a_chain_by_hand():
 
 def test_each_image_and_generation_has_noise_of_its_own():
     head = build()
-    together = head.sample_images([FEATURE], METAS)
+    together = masks_of(head)
     assert together.shape == (3, 3, 1, 8, 12)
-    alone = head.sample_images([FEATURE[1:2]], METAS[1:2])
+    alone = masks_of(head, FEATURE[1:2], METAS[1:2])
     torch.testing.assert_close(together[:, 1:2], alone, rtol=1e-4, atol=1e-4)
     head.max_batch = 4
-    torch.testing.assert_close(head.sample_images([FEATURE], METAS), together, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(masks_of(head), together, rtol=1e-4, atol=1e-4)
     assert (together[0] - together[1]).abs().mean() > 0.1
 
 
@@ -246,22 +253,24 @@ def test_objects_of_one_image_differ_by_their_sample_id():
     head = build(generations=1)
     feature = FEATURE[:1].expand(2, -1, -1, -1)
     objects = [meta('a.png', sample_id=f'a_{i}') for i in range(2)]
-    first, second = head.sample_images([feature], objects)[0]
+    first, second = masks_of(head, feature, objects)[0]
     assert (first - second).abs().mean() > 0.1
 
 
 def test_the_image_is_prepared_once():
     head, calls = build(max_batch=3), []
     prepare = head.denoiser.prepare
-    head.denoiser.prepare = lambda feature: calls.append(1) or prepare(feature)
-    head.sample_images([FEATURE], METAS)
+    head.denoiser.prepare = lambda *feature: calls.append(1) or prepare(*feature)
+    assert masks_of(head).shape == (3, 3, 1, 8, 12)
     assert len(calls) == 1
 
 
 def test_probabilities_are_clamped_and_sum_to_one():
     head = build()
-    probs = head.probabilities(torch.tensor([-3.0, -1.0, 0.5, 2.0]).view(1, 1, 1, 4))
+    probs = head.mask_probabilities(torch.tensor([-3.0, -1.0, 0.5, 2.0]).view(1, 1, 1, 4))
     assert probs.squeeze().tolist() == [[1, 1, 0.25, 0], [0, 0, 0.75, 1]]
+    output = torch.tensor([-3.0, -1.0, 0.5, 2.0]).view(1, 1, 1, 4)
+    assert torch.equal(head.probabilities(torch.cat([-output, output], dim=1)), probs)
     predicted = head.predict([FEATURE], METAS, {})
     assert predicted.shape == (3, 2, 8, 12)
     torch.testing.assert_close(predicted.sum(dim=1), torch.ones(3, 8, 12))
@@ -269,9 +278,19 @@ def test_probabilities_are_clamped_and_sum_to_one():
 
 def test_clipping_bounds_every_estimate():
     for clip, bounded in ((True, True), (False, False)):
-        head, seen = build(clip_denoised=clip), []
-        head.sample_images([FEATURE], METAS, callback=seen.append)
-        assert all(step.x0.abs().max() <= 1 for step in seen) == bounded
+        (chain,) = build(clip_denoised=clip).chains([FEATURE], METAS)
+        assert all(step.x0.abs().max() <= 1 for step in chain) == bounded
+
+
+@pytest.mark.parametrize('num_classes', [2, 3])
+def test_the_output_of_a_step_is_a_map_for_each_class(num_classes):
+    head = build(num_classes=num_classes)
+    (chain,) = head.chains([FEATURE], METAS)
+    for step in chain:
+        assert step.output.shape == (9, num_classes, 8, 12)
+        assert torch.equal(step.x0, step.output[:, 1:] if num_classes == 2 else step.output)
+    if num_classes == 2:
+        assert torch.equal(step.output[:, 0], -step.output[:, 1])
 
 
 # ---------------------------------------------------------------- options
@@ -284,7 +303,8 @@ def test_more_classes_are_denoised_in_a_channel_each():
     head.denoiser.register_forward_pre_hook(lambda module, args: asked.append(args[0]))
     # at the cleanest time almost nothing of the code is hidden
     noise = torch.zeros(3, 4, 8, 12)
-    head.loss([FEATURE], samples_of(labels), {}, t=torch.zeros(3).long(), noise=noise)
+    draws = Draws(dict(t=torch.zeros(3).long(), eps=noise))
+    head.loss([FEATURE], samples_of(labels), {}, draws=draws)
     assert asked[0].shape == (3, 4, 8, 12)
     assert torch.equal(asked[0].argmax(dim=1), labels[:, 0])
     assert asked[0].amin() < -0.99 and asked[0].amax() > 0.99
@@ -302,17 +322,23 @@ def test_a_conditioned_network_is_told_the_class_of_each_image():
     )
     head = build(denoiser=denoiser, generations=2)
     asked = []
-    head.denoiser.register_forward_pre_hook(
-        lambda module, args, kwargs: asked.append(kwargs['class_ids']), with_kwargs=True
-    )
+    head.denoiser.label_emb.register_forward_pre_hook(lambda module, args: asked.append(args[0]))
     metas = [meta(f'{i}.png', image_class=i) for i in range(3)]
-    head.sample_images([FEATURE], metas)
-    assert asked[0].tolist() == [0, 1, 2, 0, 1, 2]  # generation-major
+    draws = Draws(generator=torch.Generator().manual_seed(0))
+    told = masks_of(head, metas=metas, draws=draws)
+    assert [ids.tolist() for ids in asked] == [[0, 1, 2]]
+    # each generation hears of the class of its image
+    for index, others in enumerate([(0, 2), (1,)]):
+        changed = [meta(f'{i}.png', image_class=2 - i) for i in range(3)]
+        draws = Draws(generator=torch.Generator().manual_seed(0))
+        other = masks_of(head, metas=changed, draws=draws)
+        moved = (told - other).abs().amax(dim=(2, 3, 4)) > 1e-4  # (G, B)
+        assert all(moved[:, i].all() == (index == 0) for i in others)
     labels = torch.zeros(3, 1, 8, 12).long()
     head.loss([FEATURE], samples_of(labels, image_class=2), {})
     assert asked[-1].tolist() == [2, 2, 2]
     with pytest.raises(ValueError, match='needs the class of /data/a.png'):
-        head.sample_images([FEATURE], METAS)
+        masks_of(head)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +370,7 @@ def test_a_network_that_learns_its_variance_goes_with_any_sampler():
     for sampler in (dict(type='DDIMSampler'), dict(type='DDPMSampler', variance='fixed_large')):
         head = build(learn_variance=True, diffusion_sampler=sampler)
         head.load_state_dict(learned.state_dict())
-        assert head.sample_images([FEATURE], METAS).isfinite().all()
+        assert masks_of(head).isfinite().all()
 
 
 def test_all_parameters_are_those_of_the_released_network():

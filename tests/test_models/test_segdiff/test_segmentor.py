@@ -60,12 +60,17 @@ def samples():
     return [SegDataSample(metainfo=meta | dict(img_shape=(16, 24))) for meta in metas]
 
 
+def masks_of(model, images, metas):
+    """Masks (G, B, C, H, W) of all generations, as they leave the chains."""
+    head = model.decode_head
+    return head.generate(head.chains(model.extract_feat(images), metas), len(metas))
+
+
 @torch.no_grad()
 def test_generations_are_resized_then_clamped_then_averaged():
     model = build()
     predicted = model.predict(IMAGES, samples())
-    features = model.extract_feat(IMAGES)
-    masks = model.decode_head.sample_images(features, [s.metainfo for s in samples()])
+    masks = masks_of(model, IMAGES, [s.metainfo for s in samples()])
 
     first = F.interpolate(masks[:, 0, :, :, :20], (31, 40), mode='bilinear')  # unpadded
     second = masks[:, 1].flip(dims=(3,))  # unflipped
@@ -108,8 +113,7 @@ def test_sliding_windows_average_raw_masks_of_whole_chains():
     predicted = model.predict(IMAGES)
     metas = [dict(img_path='')] * 2
     windows = [
-        model.decode_head.sample_images(model.extract_feat(IMAGES[..., x : x + 16]), metas)
-        for x in (0, 8)
+        masks_of(model, IMAGES[..., x : x + 16], metas) for x in (0, 8)
     ]  # each (N, B, 1, 16, 16)
     total = F.pad(windows[0], (0, 8)) + F.pad(windows[1], (8, 0))
     total[..., 8:16] /= 2
@@ -139,9 +143,9 @@ def test_the_film_follows_the_first_generation():
     frames = model.predict_trajectory(IMAGES, samples(), 3)
     assert len(frames) == 3
     metas = [s.metainfo for s in samples()]
-    seen = []
-    masks = model.decode_head.sample_images(model.extract_feat(IMAGES), metas, callback=seen.append)
-    last = model.decode_head.probabilities(masks[0, 1].flip(dims=(2,)))
+    (chain,) = model.decode_head.chains(model.extract_feat(IMAGES), metas)
+    seen = list(chain)
+    last = model.decode_head.mask_probabilities(seen[-1].x0[1].flip(dims=(2,)))
     torch.testing.assert_close(frames[-1][1].seg_logits.data, last)
     noise = ((seen[0].z_t[1].flip(dims=(2,)) + 1) / 2).clamp(0, 1)
     torch.testing.assert_close(frames[0][1].noisy_map.data[1:], noise)
