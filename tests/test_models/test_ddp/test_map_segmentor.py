@@ -3,6 +3,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.registry import MODELS
 
 SCOPES = dict(input_scope=[(0, 6, 1)] * 2, output_scope=[(1, 5, 0.5)] * 2)
@@ -14,8 +15,7 @@ HEADS = dict(
 )
 
 
-@pytest.fixture(params=HEADS)
-def model(request):
+def build(name):
     torch.manual_seed(0)
     options = dict(in_channels=16, channels=16, num_classes=2, **SCOPES)
     return MODELS.build(
@@ -23,11 +23,16 @@ def model(request):
             type='mmdiffseg.MapSegmentor',
             data_preprocessor=dict(type='BaseDataPreprocessor'),
             backbone=dict(type='mmdiffseg.IdentityBackbone'),
-            decode_head=HEADS[request.param] | options,
+            decode_head=HEADS[name] | options,
             train_cfg={},
             test_cfg=dict(mode='whole'),
         )
     )
+
+
+@pytest.fixture(params=HEADS)
+def model(request):
+    return build(request.param)
 
 
 def samples():
@@ -51,3 +56,15 @@ def test_precomputed_features_are_enough_to_train_and_test(model):
         # on the grid of the map, whatever the size of the input
         assert sample.map_prob.data.shape == other.map_prob.data.shape == (2, 8, 8)
         assert (sample.map_prob.data >= 0).all() and (sample.map_prob.data <= 1).all()
+
+
+def test_draws_reach_the_head():
+    model = build('ddp')
+    features, draws = torch.randn(2, 16, 6, 6), Draws(dict(start=torch.randn(2, 16, 6, 6)))
+    with torch.no_grad():
+        maps = [
+            [sample.map_prob.data for sample in model.eval().predict(features, draws=each)]
+            for each in (draws, draws, None)
+        ]
+    assert all(map(torch.equal, maps[0], maps[1]))
+    assert not any(map(torch.equal, maps[0], maps[2]))

@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.registry import MODELS
 
 
@@ -88,8 +90,8 @@ def test_same_prediction_as_the_plain_one_plus_uncertainty(test_cfg):
     assert ours.out_channels == 4
 
 
-def test_uncertainty_lies_where_classes_change():
-    model = build(steps=2)
+def test_the_uncertainty_of_change_lies_where_classes_change():
+    model = build(test_cfg=dict(mode='whole', uncertainty='change'), steps=2)
     with torch.no_grad():
         first, last = model.predict_trajectory(IMAGES)
         found = model.predict(IMAGES)
@@ -99,6 +101,84 @@ def test_uncertainty_lies_where_classes_change():
         # both are upsampled from the feature grid; away from borders they say the same
         agree = ((sample.uncertainty.data > 0.5) == (changed > 0.5)).float().mean()
         assert agree > 0.8
+
+
+@pytest.mark.parametrize('accumulation', [False, 'prob'])
+def test_the_uncertainty_by_default_is_the_entropy_of_the_prediction(accumulation):
+    # a feature as large as the image leaves nothing to resize
+    model = build(steps=3, accumulation=accumulation)
+    model.backbone = torch.nn.Conv2d(3, 16, 1).eval()
+    model.extract_feat = lambda images: (model.backbone(images),)
+    with torch.no_grad():
+        for sample in model.predict(IMAGES):
+            probs = sample.seg_logits.data.double()
+            if not accumulation:
+                probs = probs.softmax(dim=0)
+            expected = torch.special.entr(probs).sum(dim=0, keepdim=True) / math.log(4)
+            torch.testing.assert_close(
+                sample.uncertainty.data.double(), expected, atol=1e-5, rtol=0
+            )
+            assert 0.01 < expected.mean() < 0.99
+
+
+def test_an_unknown_measure_is_refused():
+    model = build(test_cfg=dict(mode='whole', uncertainty='doubt'))
+    with torch.no_grad(), pytest.raises(ValueError, match="uncertainty must be one of .*'doubt'"):
+        model.predict(IMAGES)
+
+
+def starts(count=1):
+    generator = torch.Generator().manual_seed(7)
+    return dict(start=torch.randn(2 * count, 8, 9, 11, generator=generator))
+
+
+def test_recorded_noise_replays_every_kind_of_prediction():
+    model = build(generations=2)
+    draws = Draws(starts(2))
+    with torch.no_grad():
+        sampled = model.predict(IMAGES, samples(), draws=draws)
+        by_name = model.predict(IMAGES, samples())
+        several = model.predict_steps(IMAGES, samples(), steps=(1, 3), draws=draws)
+        film = model.predict_trajectory(IMAGES, samples(), draws=draws)
+    for a, b, *others in zip(sampled, by_name, several[3], film[-1], strict=True):
+        assert not torch.allclose(a.seg_logits.data, b.seg_logits.data)
+        for other in others:
+            torch.testing.assert_close(other.seg_logits.data, a.seg_logits.data)
+
+
+def test_windows_replay_the_same_recorded_noise():
+    model = build(test_cfg=SLIDE)
+    start = torch.randn(2, 8, 6, 6)
+    seen = []
+    model.decode_head.denoiser.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    with torch.no_grad():
+        model.predict(IMAGES, samples(), draws=Draws(dict(start=start)))
+    firsts = seen[::3]
+    assert len(firsts) == 6  # two rows of three windows
+    assert all(torch.equal(z_t, start) for z_t in firsts)
+
+
+def test_a_memory_bound_splits_images_too():
+    free, bound = build(generations=2), build(generations=2, max_batch=1)
+    for draws in (None, Draws(starts(2))):
+        with torch.no_grad():
+            expected = free.predict(IMAGES, samples(), draws=draws)
+            found = bound.predict(IMAGES, samples(), draws=draws)
+        for a, b in zip(expected, found, strict=True):
+            for name in ('seg_logits', 'uncertainty'):
+                torch.testing.assert_close(b.get(name).data, a.get(name).data, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_step_replays_by_draws():
+    model = build()
+    draws = Draws(dict(t=torch.tensor([0.3, 0.8]), eps=torch.randn(2, 8, 9, 11)))
+    batch = [
+        SegDataSample(gt_sem_seg=PixelData(data=torch.randint(4, (1, 36, 44)))) for _ in range(2)
+    ]
+    first, again = (model.loss(IMAGES, batch, draws=draws) for _ in range(2))
+    assert first.keys() == model.loss(IMAGES, batch).keys()
+    assert first['decode.loss_ce'] == again['decode.loss_ce']
+    assert first['decode.loss_ce'] != model.loss(IMAGES, batch)['decode.loss_ce']
 
 
 @pytest.mark.parametrize('measure', ['entropy', 'mutual_information', 'variance'])
