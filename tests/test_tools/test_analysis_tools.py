@@ -1,5 +1,6 @@
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from reference_decoder import ReferenceDecoder
 from sampling_controls import fresh_noise, frozen_time
-from steps_vs_quality import Scores, stopwatch
+from steps_vs_quality import Scores, evaluate
 
-from mmdiffseg.diffusion.samplers import DDIMSampler, Prediction
+from mmdiffseg.diffusion import DDIMSampler, Draws
 from mmdiffseg.models.ddp import DeformableMapDecoder
 
 
@@ -27,10 +28,13 @@ def visits(sampler, steps=4):
 
     def predict(z_t, t):
         seen.append((t.item(), z_t.clone()))
-        return Prediction(torch.full_like(z_t, 0.5), z_t)
+        return z_t, None
 
-    noise = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    sampler.sample(predict, noise, steps, generator=torch.Generator().manual_seed(1))
+    def encode(output):
+        return torch.full_like(output, 0.5)
+
+    draws = Draws(generator=torch.Generator().manual_seed(0))
+    list(sampler.walk(predict, encode, shape=(2, 3, 4, 4), steps=steps, draws=draws))
     return seen
 
 
@@ -71,23 +75,56 @@ def test_scores_are_means_over_classes_of_areas_over_the_data():
     assert scores.mean_iou() == {'own chain': {1: pytest.approx(100 * (3 / 5 + 2 / 4) / 2)}}
 
 
-def test_stopwatch_leaves_the_methods_as_they_were():
-    class Head:
-        def predict(self, *, steps):
-            return steps
+class Oracle:
+    """Answers with the truth from so many steps on, and with class 0 before."""
 
-    class Model:
-        decode_head = Head()
+    data_preprocessor = staticmethod(lambda batch, training: batch)
 
-        def extract_feat(self):
-            return 'feature'
+    def __init__(self, right_from):
+        self.right_from = right_from
+        self.decode_head = SimpleNamespace(
+            diffusion_sampler=DDIMSampler(schedule={'type': 'CosineLogSNR'}), ignore_index=255
+        )
 
-    model = Model()
-    with stopwatch(model) as seconds:
-        assert model.extract_feat() == 'feature'
-        assert [model.decode_head.predict(steps=k) for k in (1, 3, 3)] == [1, 3, 3]
-    assert set(seconds) == {'encode', 1, 3}
-    assert not vars(model) and not vars(model.decode_head)
+    def answer(self, samples, right):
+        return [
+            SegDataSample(
+                gt_sem_seg=s.gt_sem_seg, pred_sem_seg=PixelData(data=s.gt_sem_seg.data * right)
+            )
+            for s in samples
+        ]
+
+    def predict_steps(self, inputs, samples, steps):
+        # the controls come with samplers of their own, and are never right
+        plain = not vars(self.decode_head.diffusion_sampler).keys() & {'walk', 'step'}
+        return {k: self.answer(samples, plain and k >= self.right_from) for k in steps}
+
+    def predict_trajectory(self, inputs, samples, steps):
+        return [self.answer(samples, k >= self.right_from) for k in range(1, steps + 1)]
+
+    def test_step(self, batch):
+        return self.answer(batch['data_samples'], True)
+
+
+@pytest.mark.parametrize('twin', [None, Oracle(1)])
+def test_the_curves_of_a_model_its_controls_and_its_twin(twin):
+    truth = PixelData(data=torch.tensor([[[0, 1], [0, 1]]]))
+    batch = dict(inputs=torch.zeros(1), data_samples=[SegDataSample(gt_sem_seg=truth)])
+    model = Oracle(right_from=3)
+    sampler = model.decode_head.diffusion_sampler
+    curves, latency = evaluate(model, [batch, batch], [1, 3], 2, twin)
+    wrong, right = 25.0, 100.0  # class 0 everywhere: 2 of 4 and 0 of 2
+    expected = {
+        'own chain': {1: wrong, 3: right},
+        'along chain': {1: wrong, 2: wrong, 3: right},
+        'frozen time': {1: wrong, 3: wrong},
+        'fresh noise': {1: wrong, 3: wrong},
+    }
+    if twin:
+        expected['twin'] = {1: right, 3: right}
+    assert curves == expected
+    assert latency.keys() == {1, 3} and min(latency.values()) > 0
+    assert model.decode_head.diffusion_sampler is sampler
 
 
 def test_reference_decoder_computes_the_same():

@@ -1,5 +1,6 @@
 """Whole runs through the command line."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -99,7 +100,15 @@ def test_two_processes_train_on_different_noise(tiny_config, trained, run_tool, 
 
 def test_steps_against_quality(tiny_config, trained, run_tool, tmp_path):
     tool = 'analysis_tools/steps_vs_quality.py'
-    options = ('--steps', 1, 3, '--out-dir', tmp_path)
-    printed = run_tool(tool, tiny_config, trained / 'iter_6.pth', *options)
-    assert 'frozen time' in printed and 'fresh noise' in printed
+    twin = tmp_path / 'twin.py'  # has the same parameters, so that the same weights do
+    twin.write_text(
+        f'_base_ = {str(tiny_config)!r}\n'
+        "model = dict(decode_head=dict(denoiser=dict(type='mmdiffseg.ZeroMapDecoder'), steps=1))\n"
+    )
+    checkpoint = trained / 'iter_6.pth'
+    options = ('--steps', 1, 3, '--twin', twin, checkpoint, '--out-dir', tmp_path)
+    run_tool(tool, tiny_config, checkpoint, *options)
+    curves = json.loads((tmp_path / 'steps_vs_quality.json').read_text())['mean_iou']
+    assert list(curves) == ['own chain', 'along chain', 'frozen time', 'fresh noise', 'twin']
+    assert curves['twin']['1'] == curves['twin']['3'] != curves['own chain']['3']
     assert (tmp_path / 'steps_vs_quality.png').stat().st_size > 10_000

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.engine.measure import environment, time_interleaved
 from mmdiffseg.models.segdiff import SegDiff
 
@@ -38,33 +39,36 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def at_once(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tensor]) -> Tensor:
-    """All chains in one batch, the image encoded once: (N, C, H, W)."""
+def run(model: SegDiff, feature: Tensor, noise: dict[str, Tensor]) -> Tensor:
+    """The masks (G, C, H, W) of as many generations of one image as there is noise."""
     head = model.decode_head
-    head.generations = len(noise)
+    head.generations = len(noise['start'])
+    # the start, and noise for every step but the last one
+    chains = head.chains([feature], [{}], Draws(noise), steps=len(noise))
+    return head.generate(chains, images=1)[:, 0]
+
+
+def at_once(model: SegDiff, image: Tensor, noise: dict[str, Tensor]) -> Tensor:
+    """All chains in one batch, the image encoded once: (G, C, H, W)."""
     (feature,) = model.extract_feat(image)
-    steps = len(step_noise) + 1
-    return head.sample(feature, noise=noise, step_noise=step_noise, steps=steps)[:, 0]
+    return run(model, feature, noise)
 
 
-def one_by_one(model: SegDiff, image: Tensor, noise: Tensor, step_noise: list[Tensor]) -> Tensor:
-    """Each chain for itself, the image encoded in every step: (N, C, H, W)."""
+def one_by_one(model: SegDiff, image: Tensor, noise: dict[str, Tensor]) -> Tensor:
+    """Each chain for itself, the image encoded in every step: (G, C, H, W)."""
     head = model.decode_head
-    head.generations = 1
     prepare, masks = head.denoiser.prepare, []
 
-    def encode_again(z_t: Tensor, t: Tensor, context: None, class_ids: None = None) -> Tensor:
+    def encode_again(z_t: Tensor, t: Tensor, context: None) -> Tensor:
         (feature,) = model.extract_feat(image)
         return denoise(z_t, t, prepare(feature))
 
     denoise, head.denoiser.forward = head.denoiser.forward, encode_again
-    head.denoiser.prepare = lambda feature: None
+    head.denoiser.prepare = lambda *feature: None
     try:
-        for row in range(len(noise)):
-            mine = [step[row : row + 1] for step in step_noise]
-            steps = len(step_noise) + 1
-            chain = head.sample(image, noise=noise[row : row + 1], step_noise=mine, steps=steps)
-            masks.append(chain[:, 0])
+        for row in range(len(noise['start'])):
+            mine = {name: maps[row : row + 1] for name, maps in noise.items()}
+            masks.append(run(model, image, mine))
     finally:
         del head.denoiser.forward, head.denoiser.prepare  # the class's own methods show again
     return torch.cat(masks)
@@ -86,12 +90,12 @@ def main() -> None:
     torch.nn.init.normal_(model.decode_head.denoiser.out[2].weight, std=0.01)
     image = torch.randn(1, 3, *args.size, device=device)
     shape = (args.generations, model.decode_head.label_encoder.channels, *args.size)
-    noise = torch.randn(shape, device=device)
-    step_noise = [torch.randn(shape, device=device) for _ in range(args.steps - 1)]
+    names = ['start', *(f'step{index}' for index in range(args.steps - 1))]
+    noise = {name: torch.randn(shape, device=device) for name in names}
     masks = {}
 
     def call(name: str, way: Callable) -> None:
-        masks[name] = way(model, image, noise, step_noise)
+        masks[name] = way(model, image, noise)
 
     ways = {'one by one': one_by_one, 'at once': at_once}
     calls = {name: partial(call, name, way) for name, way in ways.items()}

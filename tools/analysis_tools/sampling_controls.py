@@ -4,26 +4,28 @@ Each control takes a sampler and returns a copy that differs in one respect only
 """
 
 import copy
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.samplers import Coefficients, Predict, Prediction, Sampler
+from mmdiffseg.diffusion.samplers import Chain, Coefficients, Predict, Sampler, Step
 
 
 def frozen_time(sampler: Sampler) -> Sampler:
     """A copy whose network is told the chain's first time at every step."""
     control = copy.copy(sampler)
 
-    def sample(predict: Predict, noise: Tensor, steps: int, **options) -> Prediction:
+    def walk(predict: Predict, encode: Callable[[Any], Tensor], *, steps: int, **options) -> Chain:
         first, _ = sampler.time_pairs(steps)[0]
 
-        def predict_at_first(z_t: Tensor, t: Tensor) -> Prediction:
+        def predict_at_first(z_t: Tensor, t: Tensor) -> tuple[Any, Tensor | None]:
             return predict(z_t, torch.full_like(t, first))
 
-        return sampler.sample(predict_at_first, noise, steps, **options)
+        return sampler.walk(predict_at_first, encode, steps=steps, **options)
 
-    control.sample = sample
+    control.walk = walk
     return control
 
 
@@ -31,13 +33,7 @@ def fresh_noise(sampler: Sampler) -> Sampler:
     """A copy whose steps end in new noise, as strong as what the true step leaves."""
     control = copy.copy(sampler)
 
-    def step(
-        z_t: Tensor,
-        prediction: Prediction,
-        now: Coefficients,
-        then: Coefficients,
-        noise: Tensor,
-    ) -> Tensor:
+    def step(seen: Sequence[Step], then: Coefficients, noise: Tensor) -> Tensor:
         return then.sigma * noise
 
     control.stochastic = True

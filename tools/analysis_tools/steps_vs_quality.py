@@ -1,26 +1,29 @@
 """What the sampling steps of a diffusion model are worth: mIoU and latency per number of steps.
 
-    python tools/analysis_tools/steps_vs_quality.py CONFIG CHECKPOINT --steps 1 2 3 5 10
+    python tools/analysis_tools/steps_vs_quality.py CONFIG CHECKPOINT --steps 1 2 3 5 10 \
+        --twin TWINS_CONFIG TWINS_CHECKPOINT
 
-One pass over the test data gives four curves:
+One pass over the test data gives four or five curves:
 
-own chain     a chain of its own for every step count, sharing one encoding of the image
+own chain     a chain of its own for every step count
 along chain   the prediction after every step of the longest chain
 frozen time   the network is told the first time at every step
 fresh noise   the step's result is replaced by new noise of its strength, without a trace of
               earlier predictions
+twin          a model of its own, trained and tested without diffusion: the same decoder that never
+              sees a label map, such as configs/ddp/ddp_r18_shapes_zero-map.py beside
+              ddp_r18_shapes.py. It knows no steps, its line is flat
 
-If the last two do as well as the first, the steps refine nothing. Prints a table and writes
-steps_vs_quality.json and .png.
+If frozen time and fresh noise do as well as the own chain, the steps refine nothing. If the twin
+does, neither does diffusion. The latency is that of the own chain, encoding included. Prints a
+table and writes steps_vs_quality.json and .png.
 """
 
 import argparse
 import json
 import statistics
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -32,6 +35,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 from mmseg.evaluation import IoUMetric
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 from sampling_controls import CONTROLS
@@ -42,7 +46,7 @@ from mmdiffseg.engine import launch
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.models.weights import load_exactly
 
-OWN, ALONG = 'own chain', 'along chain'
+OWN, ALONG, TWIN = 'own chain', 'along chain', 'twin'
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +57,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--steps', type=int, nargs='+', default=[1, 2, 3, 5, 10])
+    parser.add_argument(
+        '--twin', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='the same model without diffusion'
+    )
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
     parser.add_argument(
@@ -96,31 +103,6 @@ class Scores:
         return dict(curves)
 
 
-@contextmanager
-def stopwatch(model: DiffusionEncoderDecoder) -> Iterator[Counter]:
-    """Seconds spent encoding (under ``encode``) and in chains (under their number of steps)."""
-    seconds = Counter()
-
-    def timed(method: Callable, key: Callable[[dict], object]) -> Callable:
-        def call(*args, **kwargs):
-            _wait()
-            start = time.perf_counter()
-            result = method(*args, **kwargs)
-            _wait()
-            seconds[key(kwargs)] += time.perf_counter() - start
-            return result
-
-        return call
-
-    model.extract_feat = timed(model.extract_feat, lambda kwargs: 'encode')
-    model.decode_head.predict = timed(model.decode_head.predict, lambda kwargs: kwargs['steps'])
-    try:
-        yield seconds
-    finally:
-        # the class's own methods show again
-        del model.extract_feat, model.decode_head.predict
-
-
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -128,7 +110,11 @@ def _wait() -> None:
 
 @torch.no_grad()
 def evaluate(
-    model: DiffusionEncoderDecoder, batches, steps: list[int], num_classes: int
+    model: DiffusionEncoderDecoder,
+    batches,
+    steps: list[int],
+    num_classes: int,
+    twin: EncoderDecoder | None = None,
 ) -> tuple[dict[str, dict[int, float]], dict[int, float]]:
     """Run all chains over the data.
 
@@ -141,16 +127,21 @@ def evaluate(
     for batch in batches:
         data = model.data_preprocessor(batch, False)
         inputs, samples = data['inputs'], data['data_samples']
-        with stopwatch(model) as seconds:
-            scores.add(OWN, model.predict_steps(inputs, samples, steps))
         for count in steps:
-            latencies[count].append(1000 * (seconds['encode'] + seconds[count]) / len(samples))
+            _wait()
+            start = time.perf_counter()
+            predictions = model.predict_steps(inputs, samples, [count])
+            _wait()
+            latencies[count].append(1000 * (time.perf_counter() - start) / len(samples))
+            scores.add(OWN, predictions)
         trajectory = model.predict_trajectory(inputs, samples, max(steps))
         scores.add(ALONG, dict(enumerate(trajectory, start=1)))
         for name, control in CONTROLS.items():
             head.diffusion_sampler = control(sampler)
             scores.add(name, model.predict_steps(inputs, samples, steps))
             head.diffusion_sampler = sampler
+        if twin is not None:
+            scores.add(TWIN, dict.fromkeys(steps, twin.test_step(batch)))
     return scores.mean_iou(), {k: statistics.median(v) for k, v in latencies.items()}
 
 
@@ -167,7 +158,7 @@ def table(curves: dict[str, dict[int, float]], latency: dict[int, float]) -> str
 def plot(curves: dict[str, dict[int, float]], latency: dict[int, float], path: Path) -> None:
     """Draw mIoU over steps, and of the own chains over latency."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout='constrained')
-    styles = {OWN: 'o-', ALONG: '.-', 'frozen time': 's--', 'fresh noise': '^:'}
+    styles = {OWN: 'o-', ALONG: '.-', 'frozen time': 's--', 'fresh noise': '^:', TWIN: '-.'}
     for name, curve in curves.items():
         left.plot(list(curve), list(curve.values()), styles[name], label=name)
     left.set(xlabel='steps', ylabel='mIoU (%)')
@@ -187,6 +178,13 @@ def plot(curves: dict[str, dict[int, float]], latency: dict[int, float], path: P
     plt.close(figure)
 
 
+def build(cfg: Config, checkpoint: str) -> EncoderDecoder:
+    """The model of a config with the weights of a checkpoint, for inference."""
+    model = MODELS.build(cfg.model)
+    load_exactly(model, load_checkpoint_file(checkpoint)['state_dict'], source=checkpoint)
+    return model.to(get_device()).eval()
+
+
 def main() -> None:
     """Evaluate, print and write."""
     args = parse_args()
@@ -198,9 +196,13 @@ def main() -> None:
     launch.check_data_roots(cfg, 'test')
     launch.set_head_option(cfg, 'steps', max(args.steps))
     launch.show_diffusion(cfg)
-    model = MODELS.build(cfg.model)
-    load_exactly(model, load_checkpoint_file(args.checkpoint)['state_dict'], source=args.checkpoint)
-    model = model.to(get_device()).eval()
+    model = build(cfg, args.checkpoint)
+    twin = build(Config.fromfile(args.twin[0]), args.twin[1]) if args.twin else None
+    if twin is not None and twin.num_classes != model.num_classes:
+        raise ValueError(
+            f'the twin {args.twin[0]} knows {twin.num_classes} classes, {args.config} '
+            f'{model.num_classes}: give a twin trained on the same data'
+        )
     steps = sorted(set(args.steps))
     for count in steps:
         model.decode_head.diffusion_sampler.time_pairs(count)  # refuses impossible counts early
@@ -209,7 +211,7 @@ def main() -> None:
     loader = Runner.build_dataloader(cfg.test_dataloader)
     classes = loader.dataset.metainfo['classes']
     batches = track_iter_progress((loader, len(loader)))
-    curves, latency = evaluate(model, batches, steps, len(classes))
+    curves, latency = evaluate(model, batches, steps, len(classes), twin)
     print('\n' + table(curves, latency))
 
     out_dir = args.out_dir or Path('work_dirs', Path(args.config).stem)

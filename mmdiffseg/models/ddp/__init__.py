@@ -11,6 +11,7 @@ from mmdiffseg.models.ddp.multi_label_focal_loss import MultiLabelFocalLoss
 from mmdiffseg.models.ddp.multi_stage_merging import MultiStageMerging
 from mmdiffseg.models.ddp.semantic import DDPHead
 from mmdiffseg.models.ddp.sig_loss import SigLoss
+from mmdiffseg.models.ddp.zero_map_decoder import ZeroMapDecoder
 
 __all__ = [
     'BEVMapDecoder',
@@ -25,4 +26,5 @@ __all__ = [
     'MultiLabelFocalLoss',
     'MultiStageMerging',
     'SigLoss',
+    'ZeroMapDecoder',
 ]
