@@ -43,10 +43,12 @@ def tiny_config(shapes_root, tmp_path_factory):
 def environ():
     """Environment of a tool: this Python first, one thread, the probe importable."""
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    # beside what the caller put there, such as the package in another working tree
+    packages = [str(Path(__file__).parent), *filter(None, [os.environ.get('PYTHONPATH')])]
     return {
         **os.environ,
         'PATH': path,
-        'PYTHONPATH': str(Path(__file__).parent),
+        'PYTHONPATH': os.pathsep.join(packages),
         'OMP_NUM_THREADS': '1',
     }
 
