@@ -15,7 +15,9 @@ BASES = Path(mmseg.__file__).parent / '.mim/configs/_base_/models'
 HEADS = dict(
     fpn_r50="""decode_head=dict(
         type='mmdiffseg.DDPHead', in_channels=256, in_index=0, num_classes=19)""",
-    upernet_r50="decode_head=dict(type='mmdiffseg.DDPHead', in_channels=2048, num_classes=19)",
+    upernet_r50="""decode_head=dict(
+        type='mmdiffseg.DDPHead', in_channels=[256, 512, 1024, 2048], in_index=[0, 1, 2, 3],
+        input_transform='resize_concat', num_classes=19)""",
 )
 
 

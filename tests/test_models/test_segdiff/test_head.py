@@ -16,15 +16,13 @@ RECORDED = torch.load(Path(__file__).parents[2] / 'data/segdiff_diffusion.pt', w
 class RecordedDenoiser(nn.Module):
     """Answers what the authors' network was made to answer, whatever it is asked."""
 
-    label_emb = None
-
     def __init__(self, in_channels, out_channels, feature_channels):
         super().__init__()
         self.outputs = RECORDED['common']['model_output_2ch'][:, :out_channels]
         if out_channels == 1:
             self.outputs = RECORDED['one_channel']
 
-    def prepare(self, feature, class_ids):
+    def prepare(self, feature):
         return feature
 
     def forward(self, z_t, t, context):
