@@ -24,8 +24,8 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.engine.hooks.diffusion_visualization_hook import draw_panel
 from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.visualization.pages.labels import draw_panel
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'

@@ -17,7 +17,6 @@ class DepthEncoder(nn.Module):
     """
 
     channels = 1
-    learned = False
 
     def __init__(self, *, min_depth: float, max_depth: float, scale: float = 0.1) -> None:
         super().__init__()
@@ -43,11 +42,6 @@ class DepthEncoder(nn.Module):
     def encode_output(self, depth: Tensor) -> Tensor:
         """Encode predicted depths (B, 1, h, w) to x0 in [-scale, scale], where sampling goes on."""
         return self.encode(depth).clamp(-self.scale, self.scale)
-
-    def decode(self, x0: Tensor) -> Tensor:
-        """Depths in metres that x0 (B, 1, h, w) encodes."""
-        share = (x0 / self.scale + 1) / 2
-        return share * (self.max_depth - self.min_depth) + self.min_depth
 
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""

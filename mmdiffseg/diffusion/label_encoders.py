@@ -46,13 +46,6 @@ class LabelEncoder(nn.Module):
         """Encode the most likely class of logits (B, K, h, w) to x0 (B, C, h, w)."""
         return self.encode(logits.argmax(dim=1))
 
-    def decode(self, x0: Tensor) -> Tensor:
-        """Labels (B, h, w) whose codes lie nearest to x0 (B, C, h, w)."""
-        tokens = x0.permute(0, 2, 3, 1)  # (B, h, w, C)
-        labels = torch.cdist(tokens.flatten(1, 2), self.codebook().to(x0)).argmin(dim=-1)
-        labels = labels.view(tokens.shape[:3])
-        return labels.masked_fill(labels == self.num_classes, self.ignore_index)
-
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
         return f'num_classes={self.num_classes}, channels={self.channels}, scale={self.scale}'

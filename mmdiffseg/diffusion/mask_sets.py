@@ -53,10 +53,6 @@ class MaskSetEncoder(nn.Module):
         # in place: 100 masks of the size of the image are a hundred megabytes
         return clamped.div_(self.scale).add_(1).div_(2).float()
 
-    def decode(self, x0: Tensor) -> Tensor:
-        """Masks (..., h, w), boolean, of signals of that shape."""
-        return x0 > 0
-
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
         return f'encoding={self.encoding!r}, scale={self.scale}'

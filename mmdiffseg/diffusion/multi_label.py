@@ -21,8 +21,6 @@ class MultiLabelEncoder(nn.Module):
             scale makes every time step harder.
     """
 
-    learned = True
-
     def __init__(self, *, num_classes: int, channels: int = 256, scale: float = 0.01) -> None:
         super().__init__()
         if scale <= 0:

@@ -51,7 +51,7 @@ def test_binary_encoding():
     masks = torch.tensor([[[True, False]]])
     x0 = encoder.encode(masks, Draws())
     torch.testing.assert_close(x0, torch.tensor([[[0.1, -0.1]]]))
-    assert torch.equal(encoder.decode(x0), masks)
+    assert torch.equal(x0 > 0, masks)
     x0 = encoder.encode_output(torch.tensor([40.0, 0.0, -40.0]))
     torch.testing.assert_close(x0, torch.tensor([0.1, 0.0, -0.1]))
     signals = torch.tensor([-3.0, -0.05, 0.0, 0.1, 2.0], dtype=torch.float64)
@@ -63,7 +63,7 @@ def test_random_shuffle_keeps_to_the_halves_of_the_range():
     encoder = MaskSetEncoder(encoding='random_shuffle', scale=2.0)
     masks = torch.rand(2, 100, 100) < 0.3
     x0 = encoder.encode(masks, Draws.named(['a', 'b'], seed=0))
-    assert torch.equal(encoder.decode(x0), masks)
+    assert torch.equal(x0 > 0, masks)
     for values, low in ((x0[masks], 0.0), (x0[~masks], -2.0)):
         assert low <= values.min() < low + 0.01 and low + 1.99 < values.max() <= low + 2
         assert values.mean().item() == pytest.approx(low + 1, abs=0.03)

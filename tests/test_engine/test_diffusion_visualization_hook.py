@@ -9,8 +9,8 @@ from PIL import Image
 from torch import nn
 
 from mmdiffseg.engine.hooks import DiffusionVisualizationHook
-from mmdiffseg.engine.hooks.diffusion_visualization_hook import draw_frame, draw_panel
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
+from mmdiffseg.visualization.pages.labels import draw_frame, draw_panel
 
 META = {'classes': ('ground', 'thing'), 'palette': [(10, 10, 10), (250, 0, 0)]}
 SIZE = (20, 30)
