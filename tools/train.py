@@ -4,26 +4,17 @@ python tools/train.py configs/ddp/ddp_r18_shapes.py
 bash tools/dist_train.sh configs/ddp/ddp_swin-t_ade20k.py 8
 """
 
-import argparse
-import os
-from pathlib import Path
+from argparse import Namespace
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.config import Config
 
-from mmdiffseg.compat.checkpoint import allow_log_history
-from mmdiffseg.engine import launch
+from mmdiffseg.engine import command_line, launch
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='for logs and checkpoints (work_dirs/NAME_OF_CONFIG)')
-    parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
+    parser = command_line.make_parser(__doc__)
+    command_line.add_run_options(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -39,31 +30,17 @@ def parse_args() -> argparse.Namespace:
         help='train with automatic mixed precision, float16 if no type is named',
     )
     parser.add_argument('--seed', type=int, help='instead of randomness.seed in the config')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='change the config: key=value, nested.key="[a,b]" without white space',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parser.parse_args()
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Train."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
-    if args.data_root:
-        launch.set_data_root(cfg, args.data_root)
+    cfg = command_line.read_config(args)
     launch.check_data_roots(cfg, 'train', 'val')
+    for checkpoint in (args.resume, cfg.get('load_from')):
+        if checkpoint and checkpoint != 'auto':
+            launch.check_checkpoint(checkpoint)
+    launch.import_models(cfg)
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
     if args.amp:
@@ -76,28 +53,35 @@ def main() -> None:
         dict(type='mmdiffseg.CheckpointMatchHook', strict=cfg.get('resume', False)),
     ]
     launch.seed_augmentation(cfg)
-    launch.allow_cpu_processes(cfg)
-    allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    launch.build_runner(cfg).train()
 
 
 def use_mixed_precision(cfg: Config, dtype: str) -> None:
-    """Swap the optimizer wrapper for mmengine's AMP one; bfloat16 needs no loss scale."""
+    """Swap the optimizer wrapper for one that trains in ``dtype``.
+
+    That is mmengine's on a GPU, where bfloat16 needs no loss scale, and ours on a CPU, which
+    mmengine's refuses.
+    """
+    from mmengine.device import get_device
+
     wrapper = cfg.optim_wrapper
-    if wrapper.type == 'mmdiffseg.GuardedOptimWrapper':
-        wrapper.dtype = dtype
-        return
-    if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
+    ours = 'mmdiffseg.GuardedOptimWrapper'
+    if wrapper.type not in (ours, 'OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(f'--amp replaces OptimWrapper, but the config has {wrapper.type}')
-    wrapper.type = 'AmpOptimWrapper'
     wrapper.dtype = dtype
-    wrapper.loss_scale = 'dynamic' if dtype == 'float16' else dict(enabled=False)
+    if get_device() == 'cpu':
+        wrapper.pop('loss_scale', None)  # AmpOptimWrapper's; ours sets its own
+        wrapper.type = ours
+    elif wrapper.type != ours:
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.loss_scale = 'dynamic' if dtype == 'float16' else dict(enabled=False)
 
 
 def resume(cfg: Config, checkpoint: str) -> None:
     """Go on from ``checkpoint``, or with ``auto`` from the latest of the work dir if it has one."""
     if checkpoint == 'auto':
+        from mmengine.runner import find_latest_checkpoint
+
         checkpoint = find_latest_checkpoint(cfg.work_dir)
         if checkpoint is None:
             print(f'Nothing to resume in {cfg.work_dir}: training starts from the beginning.')
@@ -108,4 +92,4 @@ def resume(cfg: Config, checkpoint: str) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

@@ -1,5 +1,6 @@
 """Everything that exists only because of somebody else's version, one subject a file."""
 
+from mmdiffseg.compat.late_imports import import_late
 from mmdiffseg.compat.mmcv_ops import install_stand_in
 from mmdiffseg.compat.openmmlab import check_openmmlab, is_onedl
 from mmdiffseg.compat.panoptic_api import install_panopticapi
@@ -11,6 +12,7 @@ __all__ = ['apply']
 def apply() -> None:
     """Run on `import mmdiffseg`: check what is installed, and mend what needs it."""
     check_openmmlab()
+    import_late()
     install_stand_in()
     install_panopticapi()
     declare_missing_ops()

@@ -1,15 +1,23 @@
-"""What the tools share: changes to a config before a runner is built, and mmseg's own tools."""
+"""What the tools share: changes to a config before a runner is built, and mmseg's own tools.
+
+Torch and the models are imported by what needs them, after bad arguments have been refused.
+"""
 
 import inspect
 import runpy
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mmseg
-import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmengine.registry import MODELS
+from mmengine.registry import METRICS, MODELS, Registry
+
+from mmdiffseg.compat.late_imports import hidden
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def datasets_of(cfg: Config, *splits: str) -> Iterator[ConfigDict]:
@@ -68,25 +76,45 @@ def check_data_roots(cfg: Config, *splits: str) -> None:
             )
 
 
-def set_head_option(cfg: Config, name: str, value: int) -> None:
-    """Set an argument that only a diffusion head has, e.g. ``steps``.
+def check_checkpoint(path: str) -> None:
+    """Look for a checkpoint before anything heavy is imported.
 
     Raises:
-        ValueError: If the decode head does not take it.
+        FileNotFoundError: It is neither a file, nor the folder of a sharded one, nor a URL.
     """
-    head = cfg.model.get('decode_head') or cfg.model.panoptic_head
-    if not takes(head, name):
+    if '://' not in path and not Path(path).exists():
+        raise FileNotFoundError(f'there is no checkpoint {path}')
+
+
+def import_models(cfg: Config) -> None:
+    """Import mmseg's models and mmdet's; without transformers if none of theirs reads language."""
+    with nullcontext() if 'language_model' in cfg.model else hidden('transformers'):
+        import mmseg.models  # noqa: F401
+
+
+def set_head_option(cfg: Config, name: str, value: int) -> None:
+    """Set an argument that only models that sample have: ``steps`` or ``seed``.
+
+    Raises:
+        ValueError: Neither the head nor the model takes it.
+    """
+    model = cfg.model
+    parts = [model.get('decode_head'), model.get('panoptic_head'), model]
+    part = next((part for part in parts if part and takes(part, name)), None)
+    if part is None:
+        kind = next(part for part in parts if part).type
         raise ValueError(
-            f'{head.type} takes no {name}; a diffusion head such as mmdiffseg.DDPHead does'
+            f'--{name} {value} is for diffusion heads, those of DDP, SegDiff and DFormer: '
+            f'{kind} takes no {name}'
         )
-    head[name] = value
+    part[name] = value
 
 
 def set_output_dir(cfg: Config, folder: str) -> None:
-    """Let the metric write the predictions to a folder.
+    """Let the metrics that can write the predictions to a folder.
 
     Raises:
-        ValueError: If it is one of mmdet's, which write other files.
+        ValueError: None of them can, as mmdet's, which write other files.
     """
     if cfg.get('default_scope') == 'mmdet':
         raise ValueError(
@@ -94,14 +122,25 @@ def set_output_dir(cfg: Config, folder: str) -> None:
             'COCO, give CocoMetric a prefix of the files: --cfg-options '
             'test_evaluator.1.outfile_prefix=PREFIX, or without the .1 if it is the only metric'
         )
-    cfg.test_evaluator.output_dir = folder
+    metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    writers = [metric for metric in metrics if takes(metric, 'output_dir', METRICS)]
+    if not writers:
+        raise ValueError(
+            f'--out {folder} is for metrics that write predictions, and '
+            f'{" and ".join(metric.type for metric in metrics)} does not: leave it out, or give '
+            '--show-dir for pictures'
+        )
+    for metric in writers:
+        metric.output_dir = folder
 
 
-def takes(component: ConfigDict, argument: str) -> bool:
-    """Whether the class a model component is built from has a constructor argument, or a base."""
-    with MODELS.switch_scope_and_registry('mmseg') as registry:
-        classes = inspect.getmro(registry.get(component.type))
-    return any(argument in inspect.signature(cls).parameters for cls in classes[:-1])
+def takes(component: ConfigDict, argument: str, registry: Registry = MODELS) -> bool:
+    """Whether the class a component is built from has a constructor argument, or a base."""
+    with registry.switch_scope_and_registry('mmseg') as host:
+        kind = host.get(component.type)
+    if kind is None:
+        raise ValueError(f'there is no {component.type} among what is registered as {host.name}')
+    return any(argument in inspect.signature(cls).parameters for cls in kind.__mro__[:-1])
 
 
 def show_diffusion(cfg: Config) -> None:
@@ -130,6 +169,9 @@ def allow_cpu_processes(cfg: Config) -> None:
     mmengine's launcher and model wrapper take one GPU per process for granted. Without any, the
     processes are joined here, by gloo unless the config names a backend other than nccl.
     """
+    import torch
+    from mmengine.device import get_device
+
     if cfg.launcher != 'pytorch' or get_device() != 'cpu':
         return
     backend = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('backend', 'nccl')
@@ -143,6 +185,18 @@ def allow_cpu_processes(cfg: Config) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         ),
     )
+
+
+def build_runner(cfg: Config) -> 'Runner':
+    """Build the runner that trains or tests, on as many CPU processes as there are."""
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    from mmdiffseg.compat.checkpoint import allow_log_history
+
+    allow_cpu_processes(cfg)
+    allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 def run_mmseg_tool(name: str) -> None:

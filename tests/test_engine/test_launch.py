@@ -2,6 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdiffseg.engine import launch
+from mmdiffseg.registry import MODELS
 
 
 @pytest.fixture
@@ -47,24 +48,77 @@ def test_missing_data_root_is_named(cfg, tmp_path):
     launch.check_data_roots(cfg, 'train', 'val', 'test')
 
 
-def test_head_options_reach_a_diffusion_head_only(cfg):
+@pytest.fixture
+def heads():
+    """Stand-ins for heads and a model of ours, registered for one test."""
+
+    class Diffuses:
+        def __init__(self, *, steps, seed):
+            pass
+
+    class Inherits(Diffuses):
+        def __init__(self, **kwargs):
+            pass
+
+    class Plain:
+        def __init__(self, *, channels):
+            pass
+
+    kinds = (Diffuses, Inherits, Plain)
+    for kind in kinds:
+        MODELS.register_module(module=kind)
+    yield
+    for kind in kinds:
+        MODELS.module_dict.pop(kind.__name__)
+
+
+@pytest.mark.parametrize('head', ['Diffuses', 'Inherits'])
+@pytest.mark.parametrize('place', ['decode_head', 'panoptic_head'])
+def test_head_options_reach_the_head_that_takes_them(cfg, heads, head, place):
+    cfg.model = {'type': 'mmdiffseg.Plain', place: {'type': f'mmdiffseg.{head}'}}
     launch.set_head_option(cfg, 'steps', 7)
-    assert cfg.model.decode_head.steps == 7
-    cfg.model.decode_head = {'type': 'mmdiffseg.DFormerSegHead'}  # takes it as its base does
-    launch.set_head_option(cfg, 'steps', 8)
-    assert cfg.model.decode_head.steps == 8
-    cfg.model.decode_head = {'type': 'FCNHead'}
-    with pytest.raises(ValueError, match='FCNHead takes no steps'):
-        launch.set_head_option(cfg, 'steps', 7)
-    cfg.model = dict(type='Mask2Former', panoptic_head=dict(type='mmdiffseg.DFormerHead'))
+    assert cfg.model[place].steps == 7
+
+
+def test_a_model_without_a_head_may_take_the_option_itself(cfg, heads):
+    cfg.model = {'type': 'mmdiffseg.Diffuses'}
     launch.set_head_option(cfg, 'seed', 9)
-    assert cfg.model.panoptic_head.seed == 9
+    assert cfg.model.seed == 9
 
 
-def test_only_a_metric_of_mmseg_writes_label_maps(cfg):
+def test_an_option_that_does_not_apply_says_to_whom_it_does(cfg, heads):
+    sentence = '--steps 7 is for diffusion heads, those of DDP, SegDiff and DFormer: {} takes no'
+    cfg.model.decode_head = {'type': 'FCNHead'}
+    with pytest.raises(ValueError, match=sentence.format('FCNHead')):
+        launch.set_head_option(cfg, 'steps', 7)
+    cfg.model = {'type': 'mmdiffseg.RefDiff'}
+    with pytest.raises(ValueError, match=sentence.format('mmdiffseg.RefDiff')):
+        launch.set_head_option(cfg, 'steps', 7)
+    cfg.model = {'type': 'mmdiffseg.Nobody'}
+    with pytest.raises(ValueError, match='there is no mmdiffseg.Nobody'):
+        launch.set_head_option(cfg, 'steps', 7)
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint .*none.pth'):
+        launch.check_checkpoint(str(tmp_path / 'none.pth'))
+    launch.check_checkpoint(str(tmp_path))  # a sharded one is a folder
+    launch.check_checkpoint('https://example.org/model.pth')
+
+
+def test_only_a_metric_that_can_write_writes_label_maps(cfg):
     cfg.test_evaluator = dict(type='IoUMetric')
     launch.set_output_dir(cfg, 'labels')
     assert cfg.test_evaluator.output_dir == 'labels'
+    cfg.test_evaluator = [dict(type='mmdiffseg.RefIoUMetric'), dict(type='IoUMetric')]
+    launch.set_output_dir(cfg, 'labels')
+    assert cfg.test_evaluator == [
+        dict(type='mmdiffseg.RefIoUMetric'),
+        dict(type='IoUMetric', output_dir='labels'),
+    ]
+    cfg.test_evaluator = dict(type='mmdiffseg.RefIoUMetric')
+    with pytest.raises(ValueError, match='mmdiffseg.RefIoUMetric does not: leave it out'):
+        launch.set_output_dir(cfg, 'labels')
     cfg.default_scope = 'mmdet'
     with pytest.raises(ValueError, match='--out labels is for .*outfile_prefix=PREFIX'):
         launch.set_output_dir(cfg, 'labels')

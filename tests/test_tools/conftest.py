@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mmdiffseg.engine import command_line
+
 REPO = Path(__file__).parents[2]
 TOOLS = REPO / 'tools'
 
@@ -72,6 +74,7 @@ def call_tool(monkeypatch, tmp_path):
 
     def call(name, *args):
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+        monkeypatch.setattr(command_line, 'run', lambda main, parse_args: main(parse_args()))
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(TOOLS / name), run_name='__main__')
 

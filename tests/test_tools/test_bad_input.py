@@ -26,7 +26,7 @@ def save(tmp_path, weights):
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py'])
 def test_missing_data_root(call_tool, tiny_config, tool):
-    checkpoint = ['any.pth'] if tool == 'test.py' else []
+    checkpoint = ['https://host/any.pth'] if tool == 'test.py' else []
     with pytest.raises(FileNotFoundError, match="data_root 'no/where' .* pass --data-root"):
         call_tool(tool, tiny_config, *checkpoint, '--data-root', 'no/where')
 
@@ -35,7 +35,7 @@ def test_no_views_to_average(call_tool, tiny_config, tmp_path):
     config = tmp_path / 'map.py'
     config.write_text(tiny_config.read_text().replace('ddp_r18_shapes.py', 'ddp_r18_shapes-map.py'))
     with pytest.raises(ValueError, match='map.py has no tta_pipeline: leave --tta out'):
-        call_tool('test.py', config, 'any.pth', '--tta')
+        call_tool('test.py', config, 'https://host/any.pth', '--tta')
 
 
 def test_other_class_count(call_tool, tiny_config, tmp_path, weights):
@@ -57,14 +57,14 @@ def test_unknown_and_missing_keys(call_tool, tiny_config, tmp_path, weights):
 
 def test_no_steps(call_tool, tiny_config):
     with pytest.raises(ValueError, match='at least 1.* 0'):
-        call_tool('test.py', tiny_config, 'any.pth', '--steps', 0)
+        call_tool('test.py', tiny_config, 'https://host/any.pth', '--steps', 0)
 
 
 def test_steps_for_a_head_without_any(call_tool, tiny_config, shapes_root):
     fcn = tiny_config.with_name('fcn.py')
     fcn.write_text(tiny_config.read_text().replace('ddp_r18_shapes', 'fcn_r18_shapes'))
     with pytest.raises(ValueError, match='FCNHead takes no steps'):
-        call_tool('test.py', fcn, 'any.pth', '--steps', 3)
+        call_tool('test.py', fcn, 'https://host/any.pth', '--steps', 3)
 
 
 def test_a_film_without_a_folder(call_tool, tiny_config, capsys):

@@ -12,11 +12,27 @@ TRAIN = runpy.run_path(str(Path(__file__).parents[2] / 'tools/train.py'))
 AMP = 'mmengine.optim.optimizer.amp_optimizer_wrapper'
 
 
-def mixed(dtype):
-    wrapper = {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 0.1}}
+def mixed(dtype, device='cuda', kind='OptimWrapper'):
+    wrapper = {'type': kind, 'optimizer': {'type': 'SGD', 'lr': 0.1}}
     cfg = Config({'optim_wrapper': wrapper})
-    TRAIN['use_mixed_precision'](cfg, dtype)
+    with patch('mmengine.device.get_device', lambda: device):
+        TRAIN['use_mixed_precision'](cfg, dtype)
     return cfg.optim_wrapper
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+@pytest.mark.parametrize('kind', ['OptimWrapper', 'AmpOptimWrapper'])
+def test_a_cpu_trains_in_half_precision_too(dtype, kind):
+    model = nn.Linear(2, 1)
+    before = model.weight.detach().clone()
+    wrapper = build_optim_wrapper(model, mixed(dtype, device='cpu', kind=kind))
+    for _ in range(20):  # the first ones only find the loss scale of float16
+        with wrapper.optim_context(model):
+            output = model(torch.ones(3, 2))
+        assert output.dtype == getattr(torch, dtype)
+        wrapper.update_params(output.float().sum())
+    assert wrapper.updates >= 10
+    torch.testing.assert_close(model.weight, before - 0.1 * 3 * wrapper.updates)
 
 
 def test_bfloat16_trains_without_a_loss_scale():

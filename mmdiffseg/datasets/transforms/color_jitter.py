@@ -1,7 +1,6 @@
 """Colour jitter on Pillow images."""
 
 import numpy as np
-import torchvision
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
@@ -27,6 +26,8 @@ class ColorJitter(BaseTransform):
         saturation: float = 0.0,
         hue: float = 0.0,
     ) -> None:
+        import torchvision  # takes long, and few pipelines need it
+
         self.jitter = torchvision.transforms.ColorJitter(brightness, contrast, saturation, hue)
 
     def transform(self, results: dict) -> dict:

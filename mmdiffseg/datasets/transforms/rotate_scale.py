@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
-from torchvision.transforms import InterpolationMode, RandomAffine
-from torchvision.transforms.functional import affine
 
 from mmdiffseg.registry import TRANSFORMS
 
@@ -24,10 +22,15 @@ class RandomRotateScale(BaseTransform):
     """
 
     def __init__(self, *, degrees: Sequence[float], scale: Sequence[float]) -> None:
+        from torchvision.transforms import RandomAffine  # takes long, and few pipelines need it
+
         self.ranges = RandomAffine(degrees, scale=scale)
 
     def transform(self, results: dict) -> dict:
         """Change `img`, (H, W, 3) uint8, and the labels, (H, W) uint8; sizes stay."""
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms.functional import affine
+
         height, width = results['img'].shape[:2]
         draw = self.ranges.get_params(
             self.ranges.degrees, None, self.ranges.scale, None, [width, height]

@@ -1,9 +1,6 @@
 """ConvNeXt: timm's network with a norm for each of its four outputs."""
 
-import timm
 from mmengine.model import BaseModule
-from timm.layers import LayerNorm2d
-from timm.models.convnext import checkpoint_filter_fn
 from torch import Tensor
 
 from mmdiffseg.models.backbones.timm_weights import load_timm_weights
@@ -36,6 +33,9 @@ class ConvNeXt(BaseModule):
         layer_scale_init_value: float = 1.0,
         pretrained: str | None = None,
     ) -> None:
+        import timm  # takes a second, and most models do without
+        from timm.layers import LayerNorm2d
+
         super().__init__()
         self.pretrained = pretrained
         sizes = {k: v for k, v in dict(depths=depths, dims=dims).items() if v is not None}
@@ -58,6 +58,8 @@ class ConvNeXt(BaseModule):
         """
         if self.pretrained is None:
             return
+        from timm.models.convnext import checkpoint_filter_fn
+
         weights = checkpoint_filter_fn(load_timm_weights(self.pretrained), self)
         weights = {
             name.replace('head.norm.', 'norm3.'): value

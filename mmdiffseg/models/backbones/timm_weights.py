@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import timm
-from huggingface_hub import hf_hub_download
-from timm.models import load_state_dict
 from torch import Tensor
 
 HUB_FILE = 'model.safetensors'
@@ -21,6 +18,10 @@ def load_timm_weights(source: str) -> dict[str, Tensor]:
         FileNotFoundError: The file is neither here, nor cached, nor to be had over the network.
         ValueError: ``source`` is neither a file nor the name of weights that timm publishes.
     """
+    import timm  # takes a second, and most models do without
+    from huggingface_hub import hf_hub_download
+    from timm.models import load_state_dict
+
     if Path(source).is_file():
         return load_state_dict(source, use_ema=False)
     if Path(source).suffix in ('.safetensors', '.pth', '.pt', '.bin'):

@@ -1,0 +1,143 @@
+"""How the tools read their arguments, and how they end: a sentence and an exit code."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
+
+from mmdiffseg.engine import launch
+
+BAD_INPUT = (
+    ValueError,
+    ImportError,
+    SyntaxError,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
+
+class _Changes(DictAction):
+    """Reads ``--cfg-options``; mmengine's own action does not say what is wrong with a value."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string} takes KEY=VALUE, got {value!r}')
+        super().__call__(parser, namespace, values, option_string)
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Make the parser of a tool, which shows the tool's docstring and takes ``--debug``."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``, which changes the config."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=_Changes,
+        default={},
+        metavar='KEY=VALUE',
+        help='change the config: key=value, nested.key="[a,b]" without white space',
+    )
+
+
+def run(
+    main: Callable[[argparse.Namespace], Any], parse_args: Callable[[], argparse.Namespace]
+) -> None:
+    """Run a tool. An error ends it with one sentence and exit code 2 for bad input, else 1.
+
+    ``--debug`` lets the error through. Without it, the log file of a run that has begun keeps the
+    traceback.
+
+    Args:
+        main: What the tool does with its arguments.
+        parse_args: Reads them.
+    """
+    try:
+        main(parse_args())
+    except Exception as error:
+        if '--debug' in sys.argv:
+            raise
+        _log_traceback(error)
+        print(f'{Path(sys.argv[0]).name}: error: {_sentence(error)}', file=sys.stderr)
+        sys.exit(2 if is_bad_input(error) else 1)
+
+
+def is_bad_input(error: Exception) -> bool:
+    """Whether an error comes from what the user gave; a full disk, for one, does not."""
+    return isinstance(error, BAD_INPUT) or (type(error) is OSError and error.errno is None)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing have in common: the config, where things lie, the launcher."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='for logs and results (work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
+    add_cfg_options(parser)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """Read the config of a training or test run, changed by the options of both.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f'there is no config {args.config}')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    if args.data_root:
+        launch.set_data_root(cfg, args.data_root)
+    return cfg
+
+
+def need_display(instead: str) -> None:
+    """Check that a window can be opened.
+
+    Args:
+        instead: What to do without, for the message.
+
+    Raises:
+        ValueError: There is no display.
+    """
+    names = ('DISPLAY', 'WAYLAND_DISPLAY')
+    if sys.platform.startswith('linux') and not any(os.environ.get(name) for name in names):
+        raise ValueError(f'there is no display to open a window on: {instead}')
+
+
+def _sentence(error: Exception) -> str:
+    if is_bad_input(error):
+        return str(error)
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return f'{type(error).__name__}: {text} (--debug shows where)'
+
+
+def _log_traceback(error: Exception) -> None:
+    if 'mmengine.runner' not in sys.modules:  # no run has begun, and a logger would import torch
+        return
+    logger = MMLogger.get_current_instance()
+    info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord(logger.name, logging.ERROR, __file__, 0, 'the end:', None, info)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
