@@ -34,7 +34,7 @@ def parse_args() -> Namespace:
 
 def main(args: Namespace) -> None:
     """Test."""
-    cfg = command_line.read_config(args)
+    cfg = command_line.read_run_config(args)
     cfg.load_from = args.checkpoint
     if args.checkpoint:
         launch.check_checkpoint(args.checkpoint)

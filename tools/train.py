@@ -35,7 +35,7 @@ def parse_args() -> Namespace:
 
 def main(args: Namespace) -> None:
     """Train."""
-    cfg = command_line.read_config(args)
+    cfg = command_line.read_run_config(args)
     launch.check_data_roots(cfg, 'train', 'val')
     for checkpoint in (args.resume, cfg.get('load_from')):
         if checkpoint and checkpoint != 'auto':

@@ -93,17 +93,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
 
 
-def read_config(args: argparse.Namespace) -> Config:
-    """Read the config of a training or test run, changed by the options of both.
+def read_config(path: str, changes: dict) -> Config:
+    """Read a config file and change it by ``--cfg-options``.
 
     Raises:
-        FileNotFoundError: There is no such config.
+        FileNotFoundError: There is no such file.
     """
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'there is no config {args.config}')
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no config {path}')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(changes)
+    return cfg
+
+
+def read_run_config(args: argparse.Namespace) -> Config:
+    """Read the config of a training or test run, changed by the options of both."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     if args.data_root:

@@ -5,6 +5,7 @@ Torch and the models are imported by what needs them, after bad arguments have b
 
 import inspect
 import runpy
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -202,6 +203,8 @@ def build_runner(cfg: Config) -> 'Runner':
 def run_mmseg_tool(name: str) -> None:
     """Run a script of mmseg's ``tools`` folder with the arguments of this process.
 
+    ``--debug`` is ours and not handed on.
+
     Args:
         name: Its path in that folder.
 
@@ -213,4 +216,5 @@ def run_mmseg_tool(name: str) -> None:
         raise FileNotFoundError(
             f'mmseg is installed without {script}: install it from its package, not from a copy'
         )
+    sys.argv = [argument for argument in sys.argv if argument != '--debug']
     runpy.run_path(str(script), run_name='__main__')

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from mmdiffseg.registry import MODELS
 
+PACKAGE = Path(__file__).resolve().parents[1]
+
 
 def import_extra(name: str) -> ModuleType:
     """Import diffusers, transformers or peft, which only the latent methods need.
@@ -22,9 +24,28 @@ def import_extra(name: str) -> ModuleType:
         ) from error
 
 
+def find_source(source: str) -> str:
+    """Find a folder or file by a path from here, or by one in the package such as ``demo/...``.
+
+    Returns:
+        Its path; what is neither, such as a name on the hub, comes back as it is.
+    """
+    return next((str(root / source) for root in _roots() if (root / source).exists()), source)
+
+
 def is_path(source: str) -> bool:
     """Whether a source that does not exist was meant as a path: the hub's are ``owner/name``."""
-    return source.count('/') != 1 or source.startswith('.') or Path(source).parent.is_dir()
+    return (
+        source.count('/') != 1
+        or source.startswith(('.', '~'))
+        or any((root / source).parent.is_dir() for root in _roots())
+    )
+
+
+def _roots() -> list[Path]:
+    """Where paths in a config may start: here, in a clone of the repository, in an installation."""
+    roots = [Path(), PACKAGE.parent, PACKAGE / '.mim']
+    return [root for root in roots if root == Path() or (root / 'model-index.yml').is_file()]
 
 
 def refuse(*names: str) -> None:

@@ -25,7 +25,7 @@ def checkpoint(tmp_path):
 
 def publish(monkeypatch, *args):
     monkeypatch.setattr(sys, 'argv', ['publish_model.py', *map(str, args)])
-    publish_model.main()
+    publish_model.main(publish_model.parse_args())
 
 
 def test_only_weights_and_their_description_are_published(checkpoint, tmp_path, monkeypatch):

@@ -32,7 +32,9 @@ def test_a_cpu_trains_in_half_precision_too(dtype, kind):
         assert output.dtype == getattr(torch, dtype)
         wrapper.update_params(output.float().sum())
     assert wrapper.updates >= 10
-    torch.testing.assert_close(model.weight, before - 0.1 * 3 * wrapper.updates)
+    torch.testing.assert_close(
+        model.weight, before - 0.1 * 3 * wrapper.updates, atol=1e-3, rtol=1e-3
+    )
 
 
 def test_bfloat16_trains_without_a_loss_scale():

@@ -5,18 +5,16 @@
 A resumed run logs some iterations twice; the later value stands.
 """
 
-import argparse
 import json
+from argparse import Namespace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+from mmdiffseg.engine import command_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('json_logs', nargs='+', type=Path, help='scalars.json of each run')
     parser.add_argument('--keys', nargs='+', default=['mIoU'], help='what to plot')
     parser.add_argument('--title')
@@ -43,13 +41,17 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
     return steps, [values[step] for step in steps]
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Plot."""
-    args = parse_args()
     curves = [(path, key) for path in args.json_logs for key in args.keys]
     names = args.legend or [f'{path.parent.parent.name} {key}' for path, key in curves]
     if len(names) != len(curves):
         raise ValueError(f'--legend needs {len(curves)} names, one per run and key, got {names}')
+    if not args.out:
+        command_line.need_display('write the picture to a file with --out')
+
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(layout='constrained')
     for (path, key), name in zip(curves, names, strict=True):
         steps, values = read_curve(path, key)
@@ -65,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

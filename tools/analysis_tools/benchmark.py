@@ -11,8 +11,8 @@ beside the same pass done the authors' way. Without a checkpoint the weights are
 changes no operation count.
 """
 
-import argparse
 import json
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,15 +28,14 @@ from torch import nn
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.diffusion import Draws
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
 from mmdiffseg.models.weights import load_exactly
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config of the model')
     parser.add_argument('checkpoint', nargs='?', help='its weights')
     parser.add_argument('--against', nargs='+', default=[], metavar='CONFIG', help='other models')
@@ -86,7 +85,7 @@ def head_of(model: nn.Module) -> nn.Module:
     return model.panoptic_head if hasattr(model, 'panoptic_head') else model.decode_head
 
 
-def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Namespace):
+def model_rows(models: dict[str, nn.Module], batch_size: int, args: Namespace):
     """Time every model at every step count on one batch size."""
     device = torch.device(args.device)
     images = torch.randn(batch_size, 3, *args.size, device=device)
@@ -120,7 +119,7 @@ def model_rows(models: dict[str, nn.Module], batch_size: int, args: argparse.Nam
     ]
 
 
-def decoder_costs(model: nn.Module, args: argparse.Namespace) -> dict:
+def decoder_costs(model: nn.Module, args: Namespace) -> dict:
     """Take the decoder of a diffusion head apart: one pass, the same the authors' way, chains."""
     device = torch.device(args.device)
     head = model.decode_head
@@ -172,9 +171,8 @@ def table(rows: list[dict]) -> str:
     return text.get_string()
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Measure and print."""
-    args = parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
@@ -202,4 +200,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

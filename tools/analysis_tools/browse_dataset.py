@@ -3,7 +3,32 @@
 python tools/analysis_tools/browse_dataset.py CONFIG --output-dir pictures --not-show
 """
 
-from mmdiffseg.engine.launch import run_mmseg_tool
+from argparse import Namespace
+
+from mmdiffseg.engine import command_line, launch
+
+
+def parse_args() -> Namespace:
+    """Read the command line."""
+    parser = command_line.make_parser(__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--output-dir', help='write the pictures there')
+    parser.add_argument('--not-show', action='store_true', help='open no window')
+    parser.add_argument('--show-interval', type=float, help='seconds a window stays')
+    command_line.add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def main(args: Namespace) -> None:
+    """Browse."""
+    cfg = command_line.read_config(args.config, args.cfg_options)
+    launch.check_data_roots(cfg, 'train')
+    if args.not_show and not args.output_dir:
+        raise ValueError('--not-show leaves nothing to see: give --output-dir too')
+    if not args.not_show:
+        command_line.need_display('write pictures with --output-dir DIR --not-show')
+    launch.run_mmseg_tool('analysis_tools/browse_dataset.py')
+
 
 if __name__ == '__main__':
-    run_mmseg_tool('analysis_tools/browse_dataset.py')
+    command_line.run(main, parse_args)

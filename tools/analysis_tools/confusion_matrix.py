@@ -6,25 +6,23 @@
 mmseg's own tool of this name computes in 8 bits, which mixes up the classes beyond the 15th.
 """
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
-from mmengine.config import Config, DictAction
-from mmengine.registry import DATASETS, init_default_scope
-from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmdiffseg.engine import launch
+from mmdiffseg.engine import command_line, launch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('prediction_path', type=Path, help='folder written by test.py --out')
     parser.add_argument('save_dir', type=Path, help='folder for confusion_matrix.png and .npy')
@@ -32,9 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='also open a window')
     parser.add_argument('--title', default='Share of each true class (rows), %')
     parser.add_argument('--color-theme', default='viridis', help='matplotlib colour map')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
-    )
+    command_line.add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -45,8 +41,10 @@ def confusion(prediction: NDArray, target: NDArray, num_classes: int, ignore_ind
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def plot(matrix: NDArray, classes: list[str], title: str, color_theme: str) -> plt.Figure:
+def plot(matrix: NDArray, classes: list[str], title: str, color_theme: str) -> 'Figure':
     """Draw the matrix in percent of its rows."""
+    import matplotlib.pyplot as plt
+
     percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 2.5 + 0.45 * len(classes)
     figure, axes = plt.subplots(figsize=(side, side), layout='constrained')
@@ -61,15 +59,19 @@ def plot(matrix: NDArray, classes: list[str], title: str, color_theme: str) -> p
     return figure
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Compare predictions with the ground truth and draw."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    cfg = command_line.read_config(args.config, args.cfg_options)
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     launch.check_data_roots(cfg, 'test')
+    if args.show:
+        command_line.need_display('leave --show out and look at the file')
+
+    from mmengine.registry import DATASETS, init_default_scope
+    from mmengine.utils import track_iter_progress
+
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     classes = dataset.metainfo['classes']
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
@@ -87,8 +89,10 @@ def main() -> None:
     figure.savefig(args.save_dir / 'confusion_matrix.png', dpi=150)
     print(f'\nWritten: {args.save_dir}/confusion_matrix.png and .npy')
     if args.show:
+        import matplotlib.pyplot as plt
+
         plt.show()
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

@@ -9,7 +9,7 @@ the same (random) weights, take turns in one process, and must end in equal mask
 the ratio comes nearer to (encoder + U-Net) / U-Net.
 """
 
-import argparse
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 
@@ -19,15 +19,14 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
 from mmdiffseg.diffusion import Draws
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, time_interleaved
 from mmdiffseg.models.segdiff import SegDiff
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config of the model')
     parser.add_argument('--steps', type=int, default=100)
     parser.add_argument('--generations', type=int, default=9)
@@ -74,9 +73,8 @@ def one_by_one(model: SegDiff, image: Tensor, noise: dict[str, Tensor]) -> Tenso
     return torch.cat(masks)
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Measure and print."""
-    args = parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
@@ -112,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

@@ -12,12 +12,12 @@ writes generations_vs_quality.json and .png.
 import argparse
 import json
 import time
+from argparse import Namespace
 from collections import defaultdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
@@ -26,7 +26,7 @@ from prettytable import PrettyTable
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.diffusion import DDIMSampler
-from mmdiffseg.engine import launch
+from mmdiffseg.engine import command_line, launch
 from mmdiffseg.evaluation import BinaryMaskMetric
 from mmdiffseg.models.segdiff import SegDiff
 from mmdiffseg.models.weights import load_exactly
@@ -34,11 +34,9 @@ from mmdiffseg.models.weights import load_exactly
 SCORES = ('mIoU', 'F1', 'ECE', 'Brier')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file; without one, random weights'
@@ -55,9 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=positive, help='only the first so many')
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
-    )
+    command_line.add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -146,11 +142,9 @@ def plot(rows: list[dict], path: Path) -> None:
     plt.close(figure)
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Evaluate, print and write."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = command_line.read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
@@ -185,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

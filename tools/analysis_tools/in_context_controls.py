@@ -15,14 +15,13 @@ mIoU pools pixels by concept, as mmdiffseg.InContextIoUMetric does. Written to -
 in_context_controls.json.
 """
 
-import argparse
 import json
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.utils import track_iter_progress
@@ -32,7 +31,7 @@ from prettytable import PrettyTable
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.datasets import ShapesInContextDataset
 from mmdiffseg.datasets.transforms import LoadInstanceUnion
-from mmdiffseg.engine import launch
+from mmdiffseg.engine import command_line, launch
 from mmdiffseg.evaluation import binary_counts, class_iou, mean_iou
 from mmdiffseg.models.in_context import RefLDMSeg
 from mmdiffseg.models.weights import load_exactly
@@ -48,11 +47,9 @@ SLICES: dict[str, Callable[[dict], bool]] = {
 }
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--data-root', help='instead of what the config says')
@@ -61,7 +58,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the foreign prompts')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    command_line.add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -119,7 +116,7 @@ def foreign(dataset: ShapesInContextDataset, indices: NDArray, seed: int) -> lis
 
 @torch.no_grad()
 def evaluate(
-    model: RefLDMSeg, dataset: ShapesInContextDataset, args: argparse.Namespace
+    model: RefLDMSeg, dataset: ShapesInContextDataset, args: Namespace
 ) -> dict[str, list[tuple]]:
     """(episode, counts) of every episode under every answer."""
     indices = np.arange(len(dataset))
@@ -149,11 +146,9 @@ def evaluate(
     return counts
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Evaluate and print."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = command_line.read_config(args.config, args.cfg_options)
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     launch.check_data_roots(cfg, 'test')
@@ -187,4 +182,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

@@ -10,15 +10,15 @@ from the same noise on the same weights, take turns in one process, and must end
 folders need hold configurations only.
 """
 
-import argparse
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, time_interleaved
 from mmdiffseg.models.in_context import RefLDMSeg
 from mmdiffseg.models.in_context.draws import Draws
@@ -26,11 +26,9 @@ from mmdiffseg.models.in_context.multi_step import MultiStep
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config of the model')
     parser.add_argument('--steps', type=int, default=20)
     parser.add_argument('--batch-size', type=int, default=1, help='queries of one concept')
@@ -38,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--warmup', type=int, default=1, help='calls of each before that')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='CPU threads')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    command_line.add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -64,14 +62,12 @@ class OneByOne:
         return torch.cat(outputs)
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Measure and print."""
-    args = parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = command_line.read_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).to(device).eval()
@@ -109,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

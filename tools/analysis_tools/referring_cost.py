@@ -9,9 +9,9 @@ and computes all attention maps of all layers, where ours keeps a column of five
 maps, up to the 8 bits that the method has.
 """
 
-import argparse
 import sys
 import tempfile
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'model_converters'))
 from ldm_to_diffusers import CLASSES, CONFIGS
 
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
 from mmdiffseg.engine.to_folder import write_clip_tokenizer
 from mmdiffseg.models.extras import import_extra
@@ -40,11 +41,9 @@ SENTENCES = (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('--checkpoint', help='Stable Diffusion folder instead of random weights')
     parser.add_argument('--width', type=float, default=1.0, help='of random weights (%(default)s)')
     parser.add_argument('--size', type=int, default=1024, help='pixels (%(default)s)')
@@ -101,9 +100,8 @@ def one_by_one(localizer: CrossAttentionLocalizer, image: NDArray, noise: Tensor
     return torch.cat(heats)
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Measure and print."""
-    args = parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
@@ -141,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

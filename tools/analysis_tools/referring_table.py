@@ -8,8 +8,8 @@ Every config is tested on the same sentences, spread over its data set. Written 
 referring_table.json.
 """
 
-import argparse
 import json
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,15 +22,13 @@ from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
 from prettytable import PrettyTable
 
-from mmdiffseg.engine import launch
+from mmdiffseg.engine import command_line, launch
 from mmdiffseg.models.referring import PrecomputedProposer
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('configs', nargs='+')
     parser.add_argument('--proposals', required=True, help='masks for chance, see the proposers')
     parser.add_argument('--sentences', type=int, help='so many, spread over the data set (all)')
@@ -63,9 +61,8 @@ def scores(rows: Iterable[list[NDArray]]) -> tuple[float, float]:
     return 100 * float(inter / union), 100 * float(np.mean(ious))
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Test and print."""
-    args = parse_args()
     proposer = PrecomputedProposer(path=args.proposals)
     answers, kinds = {}, []
     for path in args.configs:
@@ -112,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

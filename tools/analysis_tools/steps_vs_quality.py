@@ -19,17 +19,16 @@ does, neither does diffusion. The latency is that of the own chain, encoding inc
 table and writes steps_vs_quality.json and .png.
 """
 
-import argparse
 import json
 import statistics
 import time
+from argparse import Namespace
 from collections import defaultdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
@@ -42,18 +41,16 @@ from sampling_controls import CONTROLS
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.engine import launch
+from mmdiffseg.engine import command_line, launch
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.models.weights import load_exactly
 
 OWN, ALONG, TWIN = 'own chain', 'along chain', 'twin'
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--steps', type=int, nargs='+', default=[1, 2, 3, 5, 10])
@@ -62,9 +59,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
-    )
+    command_line.add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -185,11 +180,9 @@ def build(cfg: Config, checkpoint: str) -> EncoderDecoder:
     return model.to(get_device()).eval()
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Evaluate, print and write."""
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = command_line.read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
@@ -223,4 +216,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

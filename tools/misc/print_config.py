@@ -3,30 +3,30 @@
 python tools/misc/print_config.py CONFIG --cfg-options model.decode_head.steps=10
 """
 
-import argparse
+from argparse import Namespace
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, init_default_scope
+from mmdiffseg.engine import command_line
 
 
-def main() -> None:
-    """Print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse_args() -> Namespace:
+    """Read the command line."""
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--graph', action='store_true', help='print the modules of the model too')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
-    )
-    args = parser.parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    command_line.add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def main(args: Namespace) -> None:
+    """Print."""
+    cfg = command_line.read_config(args.config, args.cfg_options)
     print(cfg.pretty_text)
     if args.graph:
+        from mmengine.registry import MODELS, init_default_scope
+
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         print(MODELS.build(cfg.model))
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

@@ -5,23 +5,20 @@
 writes ddp_swin-t_ade20k-0123abcd.pth, named by the first digits of its SHA-256.
 """
 
-import argparse
 import hashlib
 import io
+from argparse import Namespace
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 
-from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine import command_line
 from mmdiffseg.version import __version__
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('in_file', type=Path, help='checkpoint of a training run')
     parser.add_argument('out_file', type=Path, help='where to write; the hash is added to the name')
     return parser.parse_args()
@@ -58,9 +55,12 @@ def publishable(checkpoint: dict) -> dict:
     )
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Write the published file, never over another one."""
-    args = parse_args()
+    import torch
+
+    from mmdiffseg.compat.checkpoint import load_checkpoint_file
+
     buffer = io.BytesIO()
     torch.save(publishable(load_checkpoint_file(args.in_file)), buffer)
     digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
@@ -71,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdiffseg.models.extras import import_extra, is_path
+from mmdiffseg.models.extras import find_source, import_extra, is_path
 from mmdiffseg.registry import MODELS
 
 INPUT_NORMS = ('half', 'clip')
@@ -194,6 +194,7 @@ def load_vision_tower(checkpoint: str, *, weights: bool = True) -> nn.Module:
         ValueError: It has no vision tower.
     """
     transformers = import_extra('transformers')
+    checkpoint = find_source(checkpoint)
     folder = Path(checkpoint)
     if folder.is_dir() and not (folder / 'config.json').is_file():
         raise FileNotFoundError(f'{checkpoint} is no CLIP folder: it lacks config.json')

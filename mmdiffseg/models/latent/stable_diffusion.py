@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdiffseg.models.extras import import_extra, is_path
+from mmdiffseg.models.extras import find_source, import_extra, is_path
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
@@ -66,7 +66,7 @@ def _load(loader: type, source: str, part: str, *, weights: bool):
     """Load one part with a class of diffusers, in float32."""
     if not weights:
         return loader.from_config(_load_config(loader, source, part))
-    _check_folder(source, part)
+    source = _find(source, part)
     try:
         return loader.from_pretrained(source, subfolder=part).float()
     except OSError as error:
@@ -74,15 +74,16 @@ def _load(loader: type, source: str, part: str, *, weights: bool):
 
 
 def _load_config(loader: type, source: str, part: str) -> dict:
-    _check_folder(source, part)
+    source = _find(source, part)
     try:
         return loader.load_config(source, subfolder=part)
     except OSError as error:
         raise _not_found(source, part) from error
 
 
-def _check_folder(source: str, part: str) -> None:
+def _find(source: str, part: str) -> str:
     """Refuse a folder that is not there or lacks a part, before the hub is asked for it."""
+    source = find_source(source)
     folder = Path(source)
     if folder.is_dir():
         name = CONFIG_FILES.get(part, 'config.json')
@@ -95,6 +96,7 @@ def _check_folder(source: str, part: str) -> None:
             f'there is no Stable Diffusion folder {source!r}: correct the path, or give a name on '
             'the hub, such as stable-diffusion-v1-5/stable-diffusion-v1-5'
         )
+    return source
 
 
 def _not_found(source: str, part: str) -> FileNotFoundError:

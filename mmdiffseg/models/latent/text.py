@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdiffseg.models.extras import import_extra, is_path
+from mmdiffseg.models.extras import find_source, import_extra, is_path
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase
@@ -37,6 +37,7 @@ def load_tokenizer(source: str, *, part: str = 'tokenizer') -> PreTrainedTokeniz
 
 def _load(kind: str, source: str, part: str):
     loader = getattr(import_extra('transformers'), kind)
+    source = find_source(source)
     if Path(source).is_file():
         raise FileNotFoundError(
             f'{source} is a file where a folder is needed: make one by the script of '
