@@ -1,5 +1,7 @@
 """Everything that exists only because of somebody else's version, one subject a file."""
 
+from mmdiffseg.compat.after_import import after_import
+from mmdiffseg.compat.fsdp_resume import mend_fsdp_resume
 from mmdiffseg.compat.late_imports import import_late
 from mmdiffseg.compat.mmcv_ops import install_stand_in
 from mmdiffseg.compat.openmmlab import check_openmmlab, is_onedl
@@ -16,6 +18,7 @@ def apply() -> None:
     install_stand_in()
     install_panopticapi()
     declare_missing_ops()
+    after_import('mmengine._strategy.fsdp', mend_fsdp_resume)
     # These two import mmengine, hence only after the check
     from mmdiffseg.compat.package_names import register_package_names
 

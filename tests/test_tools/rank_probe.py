@@ -1,5 +1,7 @@
 """Imported by the tiny config: writes down what the random generator of each rank gives."""
 
+import os
+import signal
 from pathlib import Path
 
 import torch
@@ -19,3 +21,15 @@ class RankProbe(Hook):
         with Path(runner.work_dir, f'noise_{get_rank()}.txt').open('a') as file:
             print(runner.iter, torch.rand(()).item(), file=file)
         torch.set_rng_state(state)
+
+
+@HOOKS.register_module(force=True)
+class Killer(Hook):
+    """Kills the first process before an iteration, and with it the others."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration and get_rank() == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
