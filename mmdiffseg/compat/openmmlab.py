@@ -18,8 +18,8 @@ REQUIRED = {
     'mmseg': {'onedl-mmsegmentation': '1.4.0', 'mmsegmentation': '1.2.0'},
 }
 HOW_TO_INSTALL = (
-    'run `pip install "mmdiffseg[onedl]"` (the maintained line) or '
-    '`pip install "mmdiffseg[openmmlab]"` (upstream)'
+    'in a clone of mmdiffseg, run `pip install -e ".[onedl]"` (the maintained line) or '
+    '`pip install -e ".[openmmlab]"` (upstream)'
 )
 
 

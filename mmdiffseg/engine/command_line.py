@@ -1,6 +1,7 @@
 """How the tools read their arguments, and how they end: a sentence and an exit code."""
 
 import argparse
+import ast
 import logging
 import os
 import sys
@@ -26,13 +27,17 @@ BAD_INPUT = (
 
 
 class _Changes(DictAction):
-    """Reads ``--cfg-options``; mmengine's own action does not say what is wrong with a value."""
+    """Reads ``--cfg-options``; mmengine's own action knows no dicts and names no bad value."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         for value in values:
             if '=' not in value:
                 parser.error(f'{option_string} takes KEY=VALUE, got {value!r}')
         super().__call__(parser, namespace, values, option_string)
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        return ast.literal_eval(val) if val[:1] == '{' else DictAction._parse_iterable(val)
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:

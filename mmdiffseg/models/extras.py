@@ -20,7 +20,8 @@ def import_extra(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise ImportError(
-            f'the latent methods need {name} ({error}): run `pip install "mmdiffseg[latent]"`'
+            f'the latent methods need {name} ({error}): run `pip install -e ".[latent]"` in a clone '
+            'of mmdiffseg'
         ) from error
 
 
@@ -57,8 +58,8 @@ def refuse(*names: str) -> None:
 def _refusal(name: str):
     def refusal(**config) -> NoReturn:
         raise ImportError(
-            f'{name} needs mmdet: run `pip install "mmdiffseg[onedl]"` (the maintained line) or '
-            '`pip install "mmdiffseg[openmmlab]"` (upstream).'
+            f'{name} needs mmdet: in a clone of mmdiffseg, run `pip install -e ".[onedl]"` (the '
+            'maintained line) or `pip install -e ".[openmmlab]"` (upstream).'
         )
 
     return refusal

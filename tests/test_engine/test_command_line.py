@@ -84,6 +84,21 @@ def test_debug_shows_the_traceback(config):
 
 
 @pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('3', 3),
+        ('[1,2]', [1, 2]),
+        ('DDIMSampler', 'DDIMSampler'),
+        ("{'_delete_':True,'type':'A','sizes':[1,2]}", dict(_delete_=True, type='A', sizes=[1, 2])),
+    ],
+)
+def test_a_change_of_the_config_is_a_value_a_list_or_a_dict(text, value):
+    parser = command_line.make_parser('A tool.')
+    command_line.add_cfg_options(parser)
+    assert parser.parse_args(['--cfg-options', f'a.b={text}']).cfg_options == {'a.b': value}
+
+
+@pytest.mark.parametrize(
     ('error', 'code', 'sentence'),
     [
         (ValueError('steps must be at least 1, got 0'), 2, 'error: steps must be'),

@@ -30,7 +30,7 @@ def parse_args(description: str, iters: int, scenes: int, init: bool = False) ->
         parser.add_argument('--init', type=Path, help='folder of weights to start from')
     args = parser.parse_args()
     if not (find_spec('diffusers') and find_spec('transformers')):
-        parser.error('diffusers and transformers are missing: pip install "mmdiffseg[latent]"')
+        parser.error('diffusers and transformers are missing: pip install -e ".[latent]"')
     if min(args.iters, args.scenes) < 1:
         parser.error(f'--iters {args.iters} --scenes {args.scenes}: both must be at least 1')
     torch.manual_seed(args.seed)

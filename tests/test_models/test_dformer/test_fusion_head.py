@@ -1,6 +1,7 @@
 import pytest
 import torch
-from mmdet.structures import INSTANCE_OFFSET, DetDataSample
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.structures import DetDataSample
 
 from mmdiffseg.registry import MODELS
 
