@@ -20,8 +20,8 @@ def import_extra(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise ImportError(
-            f'the latent methods need {name} ({error}): run `pip install -e ".[latent]"` in a clone '
-            'of mmdiffseg'
+            f'the latent methods need {name} ({error}): in a clone of mmdiffseg, run '
+            '`pip install -e ".[latent]"`'
         ) from error
 
 

@@ -1,3 +1,5 @@
+import ast
+import sys
 from importlib.metadata import metadata, requires
 from pathlib import Path
 
@@ -52,6 +54,40 @@ def test_extras_bring_a_line_each_with_the_bounds_that_import_checks():
     assert extra('mim') == extra('onedl')
     assert {'diffusers', 'peft', 'transformers'} <= set(extra('latent'))
     assert {'pytest', 'ruff', 'import-linter'} <= set(extra('tests')) <= set(extra('dev'))
+
+
+#: what is imported under another name than it is installed by
+DISTRIBUTIONS = {'PIL': 'pillow', 'cv2': 'opencv-python'}
+
+
+def test_every_package_that_is_imported_is_declared():
+    imported = set()
+    for path in (ROOT / 'mmdiffseg').rglob('*.py'):
+        if '.mim' in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split('.')[0])
+    # mmdet comes with either line; spacy is a choice, and its absence is told in a sentence
+    others = imported - sys.stdlib_module_names - {'mmdiffseg', 'mmdet', 'spacy', *REQUIRED}
+    declared = {
+        Requirement(line).name
+        for name in ('runtime', 'latent')
+        for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()
+    }
+    assert {DISTRIBUTIONS.get(name, name) for name in others} <= declared
+
+
+def test_the_constraints_name_versions_within_the_bounds():
+    lines = (ROOT / 'requirements/constraints.txt').read_text().splitlines()
+    exact = {r.name: next(iter(r.specifier)).version for r in map(Requirement, lines[2:])}
+    for name in ('runtime', 'latent', 'mminstall'):
+        for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines():
+            requirement = Requirement(line)
+            if requirement.name in exact:
+                assert requirement.specifier.contains(exact[requirement.name]), line
 
 
 def test_model_index_names_files_that_exist():

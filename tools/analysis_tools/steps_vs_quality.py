@@ -29,6 +29,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
@@ -190,7 +191,7 @@ def main(args: Namespace) -> None:
     launch.set_head_option(cfg, 'steps', max(args.steps))
     launch.show_diffusion(cfg)
     model = build(cfg, args.checkpoint)
-    twin = build(Config.fromfile(args.twin[0]), args.twin[1]) if args.twin else None
+    twin = build(command_line.read_config(args.twin[0], {}), args.twin[1]) if args.twin else None
     if twin is not None and twin.num_classes != model.num_classes:
         raise ValueError(
             f'the twin {args.twin[0]} knows {twin.num_classes} classes, {args.config} '
