@@ -1,4 +1,4 @@
-# RefCOCOg, split by UMD or by Google. Google has no test split, and its val shares images with train
+# RefCOCOg, split by UMD or by Google, whose val shares its images with train
 _base_ = './refer.py'
 test_dataloader = dict(
     dataset=dict(ann_file='refcocog/instances.json', split_file='refcocog/refs(umd).p')

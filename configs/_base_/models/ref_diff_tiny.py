@@ -9,6 +9,8 @@ model = dict(
         prompt_suffix='',
         # this world's attention was trained on sentences alone
         attn_guidance=None,
+        # latents of this world's pictures vary less than those of photographs
+        max_latent_std=1.25,
     ),
     discriminator=None,
     root_finder=dict(type='mmdiffseg.RuleRootTokenFinder'),
