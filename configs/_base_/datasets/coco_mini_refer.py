@@ -1,4 +1,4 @@
-# A dozen sentences about COCO, to see real pictures pass through
+# A dozen sentences about COCO, to run on real pictures
 _base_ = './refer.py'
 test_dataloader = dict(
     dataset=dict(
