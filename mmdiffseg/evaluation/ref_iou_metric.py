@@ -1,4 +1,4 @@
-"""IoU of referring segmentation."""
+"""IoU of referring segmentation: oIoU, mIoU and Pr@X."""
 
 from collections.abc import Sequence
 

@@ -251,7 +251,7 @@ class RefDiff(BaseModel):
         heats = self._heats(cached, queries, draws)
         features = self._text_features(queries)
         for note in dict.fromkeys(note for query in queries for note in query.notes):
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)  # no_grad adds a frame
 
         return [
             self._answer(cached, query, heat, words)
