@@ -1,6 +1,7 @@
 """Test a checkpoint: metrics, and pictures or label files on request.
 
 python tools/test.py CONFIG CHECKPOINT --steps 10 --show-dir pictures
+python tools/test.py configs/ref_diff/ref-diff_refcoco.py --split testA
 bash tools/dist_test.sh CONFIG CHECKPOINT 8
 """
 

@@ -1,4 +1,4 @@
-# Real pictures through a network that knows shapes only: it runs, and its numbers mean nothing
+# Photographs through a network that knows shapes only: it runs, but its numbers mean nothing
 _base_ = [
     '../_base_/models/ref_diff_tiny.py',
     '../_base_/datasets/coco_mini_refer.py',

@@ -1,4 +1,4 @@
-# Weights and data are generated: see demo/tiny_world/scripts/README.md. Stable Diffusion alone (/G)
+# Stable Diffusion alone (/G), on generated data: see demo/tiny_world/scripts/README.md
 _base_ = [
     '../_base_/models/ref_diff_tiny.py',
     '../_base_/datasets/shapes_refer.py',

@@ -1,4 +1,4 @@
-# Masks are given, Stable Diffusion and CLIP choose
+# Stable Diffusion and CLIP choose among given masks
 _base_ = './ref-diff_tiny_shapes_gs.py'
 model = dict(
     discriminator=dict(

@@ -1,4 +1,4 @@
-# Masks are given, Stable Diffusion chooses (/GS). instance_proposals.py writes the true ones
+# Stable Diffusion chooses among given masks (/GS): the true ones, by instance_proposals.py
 _base_ = './ref-diff_tiny_shapes.py'
 model = dict(
     proposer=dict(

@@ -1,3 +1,3 @@
-# Sentences that say where, without the ramp
+# Without the ramp that sentences about places ask for
 _base_ = './ref-diff_tiny_shapes.py'
 model = dict(positional_bias=None)

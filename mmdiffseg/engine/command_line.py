@@ -91,8 +91,9 @@ def is_bad_input(error: Exception) -> bool:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what training and testing have in common: the config, where things lie, the launcher."""
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='for logs and results (work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--work-dir', help='for logs and results (work_dirs/CONFIG_SPLIT)')
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
+    parser.add_argument('--split', help="one of the config's `splits`, such as testA")
     add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
@@ -114,9 +115,14 @@ def read_config(path: str, changes: dict) -> Config:
 def read_run_config(args: argparse.Namespace) -> Config:
     """Read the config of a training or test run, changed by the options of both."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, {})
+    name = Path(args.config).stem
+    if args.split:
+        launch.set_split(cfg, args.split)
+        name = f'{name}_{args.split}'
+    cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     return cfg

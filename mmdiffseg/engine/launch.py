@@ -62,6 +62,22 @@ def set_data_root(cfg: Config, root: str) -> None:
                     metric[name] = root + path.removeprefix(old)
 
 
+def set_split(cfg: Config, name: str) -> None:
+    """Choose the part of the data that a run is about, such as ``testA``, or a fold.
+
+    A config lists what it can choose as ``splits``: for each name, the settings to change as keys
+    and values of ``--cfg-options``.
+
+    Raises:
+        ValueError: If the config has no such split.
+    """
+    splits = cfg.get('splits') or {}
+    if name not in splits:
+        known = ', '.join(splits) or 'none at all'
+        raise ValueError(f'--split {name}: the splits of {cfg.filename} are {known}')
+    cfg.merge_from_dict(splits[name])
+
+
 def check_data_roots(cfg: Config, *splits: str) -> None:
     """Look for the data before anything heavy is built.
 

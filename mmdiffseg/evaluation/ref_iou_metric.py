@@ -1,4 +1,4 @@
-"""IoU of referring segmentation."""
+"""IoU of referring segmentation: oIoU, mIoU and Pr@X."""
 
 from collections.abc import Sequence
 
@@ -15,19 +15,23 @@ RELEASED_EPS = 1e-6
 
 @METRICS.register_module()
 class RefIoUMetric(BaseMetric):
-    """Overlap of what sentences mean with what was found for them, in percent.
+    """Overlap of the masks that sentences mean with the predicted ones, in percent.
 
-    ``oIoU`` pools the pixels of all sentences, ``mIoU`` is the mean of their IoU (0 where both
-    masks are empty), ``Pr@X`` the share of sentences whose IoU is above X. Counts are collected,
-    so that any number of processes gives the same scores.
+    ``oIoU`` pools the pixels of all sentences, ``mIoU`` is the mean IoU of the sentences (0 where
+    both masks are empty), and ``Pr@X`` is the share of sentences whose IoU is above X. Counts are
+    collected, so that any number of processes gives the same scores.
+
+    Example:
+        >>> test_evaluator = dict(type='mmdiffseg.RefIoUMetric', by_kind=True)
 
     Args:
-        by_kind: Give the scores also for each ``kind`` of expression that the data set knows.
+        by_kind: Also score each ``kind`` of expression that the data set knows.
         released_weighted_iou: Add ``released_weighted_iou``, which Ref-Diff's released code prints
-            as mIoU: the mean IoU of all sentences, weighted by the area of the truth over 255^j
-            for the j-th sentence of a reference.
-        collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
-        prefix: What precedes the names of the scores in logs.
+            as mIoU: the mean IoU of all sentences, weighted by the true area over 255^j for the
+            j-th sentence of a reference.
+        collect_device: Device, ``'cpu'`` or ``'gpu'``, on which the results of all processes are
+            collected.
+        prefix: Prefix of the names of the scores in logs.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class RefIoUMetric(BaseMetric):
         Args:
             data_batch: Not used.
             data_samples: Samples with ``pred_instances.masks`` (n, H, W), one for each sentence,
-                ``gt_sem_seg`` (1, H, W) of 0 and 1, and maybe ``kind`` or ``kinds``.
+                ``gt_sem_seg`` (1, H, W) of 0 and 1, and optionally ``kind`` or ``kinds``.
 
         Raises:
             ValueError: A prediction differs from its truth in size.
@@ -58,8 +62,9 @@ class RefIoUMetric(BaseMetric):
             gt = sample['gt_sem_seg']['data'][0].cpu().numpy() == 1  # (1, H, W) -> (H, W)
             if preds.shape[1:] != gt.shape:
                 raise ValueError(
-                    f'{sample["img_path"]}: the prediction is {preds.shape[2]}x{preds.shape[1]} '
-                    f'and the mask {gt.shape[1]}x{gt.shape[0]}: leave both at the size of the image'
+                    f'{sample["img_path"]}: the prediction is {preds.shape[2]}x{preds.shape[1]}, '
+                    f'but the true mask is {gt.shape[1]}x{gt.shape[0]}: keep both at the size of '
+                    'the image'
                 )
             kinds = sample.get('kinds') or [sample.get('kind')] * len(preds)
             first = sample.get('sentence_index', 0)
@@ -71,7 +76,8 @@ class RefIoUMetric(BaseMetric):
         """Pool the counts of all sentences.
 
         Args:
-            results: Intersection, union, true area, number within its reference and kind of each.
+            results: For each sentence, intersection, union, true area, number within its reference,
+                and kind.
 
         Returns:
             The scores in percent.

@@ -1,5 +1,6 @@
 """Captioned pictures side by side, with a legend of the classes."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ def panel(
     columns: int | None = None,
     cell_width: int = 256,
     legend: Mapping[str, Sequence[int]] | None = None,
+    notes: Sequence[str] = (),
 ) -> NDArray:
     """Lay out pictures on a grid, each under its caption.
 
@@ -25,6 +27,7 @@ def panel(
         columns: Pictures in a row; all in one row by default.
         cell_width: Width of one picture on the page, in pixels.
         legend: RGB colour of each class name to explain below the pictures.
+        notes: Sentences to print at the bottom, each from a new line.
 
     Returns:
         The page, uint8 RGB.
@@ -46,8 +49,15 @@ def panel(
 
     entries = _legend_places(legend or {}, font, page_width)
     legend_height = max((y for _, y in entries.values()), default=-caption) + caption
-    page = Image.new('RGB', (page_width, grid_height + legend_height), PAPER)
+    letters = int((page_width - 2 * GAP) / font.getlength('n'))
+    lines = [line for note in notes for line in textwrap.wrap(note, letters)]
+    notes_height = caption * len(lines)
+    page_height = grid_height + legend_height + notes_height
+    page = Image.new('RGB', (page_width, page_height), PAPER)
     draw = ImageDraw.Draw(page)
+    for number, line in enumerate(lines):
+        y = page_height - notes_height + number * caption
+        draw.text((GAP, y + caption / 2), line, fill=INK, font=font, anchor='lm')
     for index, (text, picture) in enumerate(pictures.items()):
         x = GAP + index % columns * (cell[0] + GAP)
         y = GAP + index // columns * (caption + cell[1] + GAP)

@@ -7,12 +7,14 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from mmdiffseg.apis.referring_inferencer import ReferringInferencer, draw_referral
-from mmdiffseg.models.referring.ref_diff import Referral
-from mmdiffseg.models.referring.root_finder import Root
+from mmdiffseg.apis.referring_inferencer import ReferringInferencer, read_rgb
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/_base_/models/ref_diff_tiny.py'
+
+
+# the drawn picture lies outside of the tiny world
+pytestmark = pytest.mark.filterwarnings('ignore:the image is unlike')
 
 
 @pytest.fixture
@@ -41,35 +43,64 @@ def test_from_file_and_from_array(picture, monkeypatch):
     torch.testing.assert_close(alone.heat, answers[1].heat, atol=0.02, rtol=0)
 
 
-def test_demo_writes_pages(picture, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run_demo(tmp_path, monkeypatch):
     pytest.importorskip('diffusers')
     monkeypatch.chdir(ROOT)
-    options = [str(picture), 'the red circle', '--out', str(tmp_path / 'out'), '--device', 'cpu']
-    monkeypatch.setattr(sys, 'argv', ['referring_demo.py', *options])
-    runpy.run_path(str(ROOT / 'demo/referring_demo.py'), run_name='__main__')
-    assert Image.open(tmp_path / 'out/picture_0.png').width > 1000
-    assert "about 'circle', proposal" in capsys.readouterr().out
-    monkeypatch.setattr(sys, 'argv', ['referring_demo.py', str(picture), 'zebra', *options[2:]])
-    with pytest.raises(SystemExit, match="knows no word of 'zebra'"):
+
+    def run(*arguments):
+        options = ['--out', str(tmp_path / 'out'), '--device', 'cpu']
+        monkeypatch.setattr(sys, 'argv', ['referring_demo.py', *map(str, arguments), *options])
         runpy.run_path(str(ROOT / 'demo/referring_demo.py'), run_name='__main__')
 
+    return run
 
-def test_page():
-    masks = torch.zeros(3, 20, 30, dtype=torch.bool)
-    masks[0, 2:8, 2:9], masks[1, 10:18, 12:25], masks[2] = True, True, True
-    referral = Referral(
-        text='the red circle on the left of the very long sentence',
-        root=Root('circle', 8),
-        proposals=masks,
-        keep=torch.tensor([True, True, False]),
-        scores=dict(gen=torch.tensor([0.1, 0.6, torch.nan])),
-        total=torch.tensor([0.1, 0.6, 0.0]),
-        index=1,
-        heat=torch.rand(20, 30).double(),
-    )
-    image = np.full((20, 30, 3), 200, dtype=np.uint8)
-    with_heat = draw_referral(image, referral)
-    referral.heat = None
-    without = draw_referral(image, referral, proposals=1)
-    # image, answer, attention and both kept proposals; image, answer and one proposal
-    assert with_heat.shape[1] == 8 + 5 * 264 and without.shape[1] == 8 + 3 * 264
+
+def test_demo_writes_pages_and_replaces_none(picture, tmp_path, run_demo, capsys):
+    run_demo(picture, 'the red circle')
+    page = tmp_path / 'out/picture_0.png'
+    assert Image.open(page).width > 1000
+    assert "about 'circle', proposal" in capsys.readouterr().out
+    page.write_bytes(b'mine')
+    with pytest.raises(SystemExit, match='picture_0.png exists: choose another --out'):
+        run_demo(picture, 'the red circle')
+    assert page.read_bytes() == b'mine'
+    run_demo(picture, 'the red circle', '--overwrite')
+    assert Image.open(page).width > 1000
+
+
+def test_demo_answers_what_it_can(picture, tmp_path, run_demo, capsys):
+    with pytest.raises(SystemExit, match="^the text encoder knows no word of 'zebra'"):
+        run_demo(picture, 'zebra', 'the red circle', ' ', 'the blue square')
+    assert [path.name for path in sorted((tmp_path / 'out').iterdir())] == [
+        'picture_1.png',
+        'picture_3.png',
+    ]
+    assert "'zebra': not answered" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('content', [b'', b'no picture'])
+def test_file_that_is_no_picture(tmp_path, run_demo, content):
+    path = tmp_path / 'text.png'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='text.png is not a picture'):
+        read_rgb(path)
+    with pytest.raises(SystemExit, match='text.png is not a picture'):
+        run_demo(path, 'the red circle')
+    with pytest.raises(SystemExit, match='missing.png'):
+        run_demo(tmp_path / 'missing.png', 'the red circle')
+
+
+def test_pictures_inside_and_outside_of_the_tiny_world(make_shapes, tmp_path, monkeypatch):
+    pytest.importorskip('diffusers')
+    monkeypatch.chdir(ROOT)
+    options = ('--size', 64, 64, '--shapes', 2, 3, '--camouflage', 0, '--distractors', 0.1, 0)
+    options += ('--train', 1, '--val', 5)
+    make_shapes(tmp_path / 'shapes', *options)
+    inferencer = ReferringInferencer(CONFIG, device='cpu')
+    for path in (tmp_path / 'shapes/images/val').iterdir():
+        assert inferencer(path, 'the red circle')[0].notes == []
+    photograph = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    photograph = np.array(Image.fromarray(photograph).resize((96, 64), Image.Resampling.BICUBIC))
+    (note,) = inferencer(photograph, 'the red circle')[0].notes
+    assert 'unlike those that the model was trained on' in note

@@ -28,6 +28,27 @@ def test_data_root_reaches_wrapped_datasets(cfg):
     assert cfg.test_dataloader.dataset.data_root == 'elsewhere'
 
 
+def test_split_changes_what_the_config_says(cfg):
+    cfg.splits = {
+        f'fold-{number}': {
+            'train_dataloader.dataset.times': number,
+            'test_dataloader.dataset.fold.number': number,
+        }
+        for number in (1, 3)
+    }
+    launch.set_split(cfg, 'fold-3')
+    assert cfg.train_dataloader.dataset.times == cfg.test_dataloader.dataset.fold.number == 3
+    assert cfg.test_dataloader.dataset.data_root == 'data/a'
+
+
+def test_split_that_the_config_does_not_have(cfg):
+    with pytest.raises(ValueError, match='--split val: the splits of .* are none at all'):
+        launch.set_split(cfg, 'val')
+    cfg.splits = {'testA': {}, 'testB': {}}
+    with pytest.raises(ValueError, match='--split val: the splits of .* are testA, testB'):
+        launch.set_split(cfg, 'val')
+
+
 def test_data_root_reaches_metrics_that_read_annotations(cfg):
     cfg.test_evaluator = [
         dict(type='CocoMetric', ann_file='data/a/instances.json'),

@@ -84,5 +84,5 @@ def test_empty_masks_count_as_zero():
 
 
 def test_other_size_is_refused():
-    with pytest.raises(ValueError, match='prediction is 5x4 and the mask 4x4'):
+    with pytest.raises(ValueError, match='prediction is 5x4, but the true mask is 4x4'):
         evaluate([sample(np.zeros((4, 4), bool), np.zeros((1, 4, 5), bool))])

@@ -12,6 +12,7 @@ maps, up to the 8 bits that the method has.
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'model_converters'))
 from ldm_to_diffusers import CLASSES, CONFIGS
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
 from mmdiffseg.engine.to_folder import write_clip_tokenizer
@@ -76,28 +78,23 @@ def write_random(folder: Path, width: float) -> None:
             cls.from_config(config).save_pretrained(folder / part)
 
 
-def at_once(localizer: CrossAttentionLocalizer, image: NDArray, noise: Tensor) -> Tensor:
+def at_once(localizer: CrossAttentionLocalizer, image: NDArray, texts: Sequence[str]) -> Tensor:
     """Our way: the image once, all sentences in one batch."""
-    texts = SENTENCES[: len(noise)]
     roots = [RuleRootTokenFinder().find(text) for text in texts]
+    draws = Draws.named(texts, seed=0)
     moments = localizer.encode_image(image)
-    return localizer(moments, texts, roots, image.shape[:2], noise)
+    return localizer(moments, texts, roots, size=image.shape[:2], draws=draws)
 
 
-def one_by_one(localizer: CrossAttentionLocalizer, image: NDArray, noise: Tensor) -> Tensor:
+def one_by_one(localizer: CrossAttentionLocalizer, image: NDArray, texts: Sequence[str]) -> Tensor:
     """Everything for each sentence, with attention that writes all of its maps."""
     plain = import_extra('diffusers').models.attention_processor.AttnProcessor
     fused = localizer.unet.attn_processors
     localizer.unet.set_attn_processor(plain())
     try:
-        heats = []
-        for text, own in zip(SENTENCES, noise, strict=False):
-            moments = localizer.encode_image(image)
-            root = RuleRootTokenFinder().find(text)
-            heats.append(localizer(moments, [text], [root], image.shape[:2], own[None]))
+        return torch.cat([at_once(localizer, image, [text]) for text in texts])
     finally:
         localizer.unet.set_attn_processor(fused)
-    return torch.cat(heats)
 
 
 def main(args: Namespace) -> None:
@@ -112,15 +109,15 @@ def main(args: Namespace) -> None:
         localizer = CrossAttentionLocalizer(
             checkpoint=args.checkpoint or folder,
             image_size=args.size,
-            max_sentences=len(SENTENCES),
+            max_batch=len(SENTENCES),
         )
     localizer.to(device).eval()
     image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    noise = localizer.draw_noise(SENTENCES[: args.sentences])
+    texts = SENTENCES[: args.sentences]
     found = {}
 
     def call(name: str, way) -> None:
-        found[name] = way(localizer, image, noise)
+        found[name] = way(localizer, image, texts)
 
     ways = {'one by one': one_by_one, 'at once': at_once}
     calls = {name: partial(call, name, way) for name, way in ways.items()}

@@ -1,5 +1,5 @@
-# A dozen sentences about COCO, to see real pictures pass through
-_base_ = './refcoco.py'
+# A dozen sentences about COCO, to run on real pictures
+_base_ = './refer.py'
 test_dataloader = dict(
     dataset=dict(
         data_root='data',

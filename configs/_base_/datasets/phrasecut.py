@@ -1,5 +1,5 @@
-# PhraseCut: val, or test and miniv by ann_file
-_base_ = './refcoco.py'
+# PhraseCut; its split miniv has 100 images
+_base_ = './refer.py'
 pipeline = _base_.pipeline
 pipeline[1].type = 'mmdiffseg.LoadPolygonUnion'
 test_dataloader = dict(
@@ -13,3 +13,7 @@ test_dataloader = dict(
         pipeline=pipeline,
     )
 )
+splits = {
+    name: {'test_dataloader.dataset.ann_file': f'refer_{name}.json'}
+    for name in ('val', 'test', 'miniv')
+}

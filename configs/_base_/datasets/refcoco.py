@@ -1,28 +1,6 @@
-# RefCOCO, split of UNC: val, testA (people), testB (other things)
-pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmdiffseg.LoadInstanceUnion'),
-    dict(
-        type='PackSegInputs',
-        meta_keys=(
-            *('img_path', 'ori_shape', 'img_shape', 'sample_id', 'ref_id', 'sentence_index'),
-            *('text', 'texts', 'sent_id', 'sent_ids', 'kind', 'kinds'),
-        ),
-    ),
-]
+# RefCOCO, split by UNC: testA shows people, testB other things
+_base_ = './refer.py'
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmdiffseg.RefCOCODataset',
-        data_root='data/refer',
-        ann_file='refcoco/instances.json',
-        split_file='refcoco/refs(unc).p',
-        split='val',
-        data_prefix=dict(img_path='images/mscoco/images/train2014'),
-        pipeline=pipeline,
-    ),
+    dataset=dict(ann_file='refcoco/instances.json', split_file='refcoco/refs(unc).p')
 )
-test_evaluator = dict(type='mmdiffseg.RefIoUMetric')
+splits = {name: {'test_dataloader.dataset.split': name} for name in ('val', 'testA', 'testB')}

@@ -1,5 +1,5 @@
 # Sentences about Shapes, generated with the options in demo/tiny_world/scripts/README.md
-_base_ = './refcoco.py'
+_base_ = './refer.py'
 test_dataloader = dict(
     dataset=dict(
         data_root='data/shapes-64',

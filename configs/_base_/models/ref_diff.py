@@ -1,12 +1,12 @@
 # Ref-Diff with all its parts, at the settings of the released code but without its three faults:
-# swapped colours, one answer for all sentences of an object, noise without a seed
+# swapped colours, one answer for all sentences of an object, and noise without a seed
 model = dict(
     type='mmdiffseg.RefDiff',
     proposer=dict(type='mmdiffseg.SAMProposer', checkpoint='facebook/sam-vit-huge'),
     generator=dict(
         type='mmdiffseg.CrossAttentionLocalizer',
-        # the weights without moving average of v1-5-pruned.ckpt, as released, by
-        # tools/model_converters/ldm_to_diffusers.py; the hub's folder has those with it
+        # The non-EMA weights of v1-5-pruned.ckpt, as released, converted by
+        # tools/model_converters/ldm_to_diffusers.py. The hub's folder has the EMA weights
         checkpoint='checkpoints/stable-diffusion-v1-5-no-ema',
     ),
     discriminator=dict(type='mmdiffseg.MaskedCLIP', checkpoint='openai/clip-vit-base-patch16'),

@@ -7,12 +7,14 @@ model = dict(
         image_size=64,
         capture_stride=4,
         prompt_suffix='',
-        # this world's attention was trained on sentences alone
+        # the attention of this world was trained without guidance
         attn_guidance=None,
+        # latents of this world's pictures vary less than those of photographs
+        max_latent_std=1.25,
     ),
     discriminator=None,
     root_finder=dict(type='mmdiffseg.RuleRootTokenFinder'),
-    # the text attention of this world knows no places: here the ramp goes on the heat map
+    # the attention of this world knows no places, so that the ramp goes on the heat map
     positional_bias=dict(
         directions=('left', 'right', 'top', 'bottom'), word_boundary=True, on=('heat',)
     ),

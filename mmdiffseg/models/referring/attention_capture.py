@@ -1,7 +1,7 @@
-"""Cross-attention maps of one token, noted while a U-Net runs.
+"""Cross-attention maps of one token, captured while a U-Net runs.
 
-The layers and their attention processors stay as they are: a hook looks at what goes into the
-captured layers, and every attention, also of these, runs fused (SDPA).
+The layers and their attention processors are not changed: a hook reads the inputs of the captured
+layers and computes the maps a second time, so that all attention still runs fused (SDPA).
 """
 
 import math
@@ -15,18 +15,21 @@ ATTN_TYPES = ('logits', 'softmax')
 
 
 class _Enough(Exception):
-    """Leaves a U-Net whose remaining layers nobody needs."""
+    """Stops the U-Net after the last map that is needed."""
 
 
 def cross_attention_layers(unet: nn.Module, stride: int) -> dict[str, nn.Module]:
-    """Cross-attention layers of one resolution, by name, in the order they run in.
+    """Find the cross-attention layers of one resolution, in the order in which they run.
 
     Args:
         unet: A ``UNet2DConditionModel``.
-        stride: Of the wanted layers' queries on the latent grid, a power of two.
+        stride: Stride of the layers' queries on the latent grid, a power of two.
+
+    Returns:
+        The layers by name.
 
     Raises:
-        ValueError: There is no such layer.
+        ValueError: No layer has this stride.
     """
     levels = len(unet.config.down_block_types)
     level = math.log2(stride)
@@ -55,15 +58,15 @@ def cross_attention_layers(unet: nn.Module, stride: int) -> dict[str, nn.Module]
 def token_attention(
     attn: nn.Module, hidden: Tensor, context: Tensor, tokens: Tensor, *, attn_type: str
 ) -> Tensor:
-    """What every pixel pays one token, averaged over the heads, in float32.
+    """Attention of every pixel to one token, averaged over the heads, in float32.
 
     Args:
         attn: A cross-attention layer of diffusers.
-        hidden: Its input (B, N, C).
+        hidden: Input of the layer (B, N, C).
         context: Encoded texts (B, L, D).
         tokens: Position of the token in each text (B,).
-        attn_type: ``'logits'``, q k / sqrt(d), as released, or ``'softmax'`` of these, as in the
-            paper.
+        attn_type: ``'logits'``, q k / sqrt(d) (released), or ``'softmax'``, the softmax of the
+            logits over all tokens (paper).
 
     Returns:
         (B, N).
@@ -71,7 +74,7 @@ def token_attention(
     rows = torch.arange(len(tokens), device=tokens.device)
     query = attn.to_q(hidden)  # (B, N, heads d)
     if attn_type == 'logits':
-        key = attn.to_k(context[rows, tokens])  # (B, heads d): of that token alone
+        key = attn.to_k(context[rows, tokens])  # (B, heads d), of this token alone
         with torch.autocast(hidden.device.type, enabled=False):
             # summed over the heads, their products are the product of the undivided vectors
             products = torch.einsum('bnc,bc->bn', query.float(), key.float())
@@ -88,27 +91,27 @@ def token_attention(
 def capture_attention(
     layers: Sequence[nn.Module], tokens: Tensor, *, attn_type: str, enough: int
 ) -> Iterator[list[Tensor]]:
-    """Note the maps of cross-attention layers as they run; see :func:`token_attention`.
+    """Capture the maps of cross-attention layers as they run; see :func:`token_attention`.
 
     Args:
-        layers: Layers to look at.
+        layers: Layers to capture.
         tokens: Position of the token in each text of the batch (B,).
-        attn_type: What to note.
-        enough: Number of maps after which the block is left at once: what the U-Net would compute
-            beyond is not wanted.
+        attn_type: ``'logits'`` or ``'softmax'``.
+        enough: Number of maps after which the ``with`` block ends at once, so that the U-Net
+            computes nothing that is not needed.
 
     Yields:
-        The list that the maps (B, N) are put into, in the order the layers run in.
+        The list that the maps (B, N) are appended to, in the order in which the layers run.
     """
     maps = []
 
-    def note(attn: nn.Module, args: tuple, kwargs: dict) -> None:
+    def capture(attn: nn.Module, args: tuple, kwargs: dict) -> None:
         context = kwargs['encoder_hidden_states']
         maps.append(token_attention(attn, args[0], context, tokens, attn_type=attn_type))
         if len(maps) == enough:
             raise _Enough
 
-    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(capture, with_kwargs=True) for layer in layers]
     try:
         with suppress(_Enough):
             yield maps

@@ -1,32 +1,23 @@
-"""Boxes of masks and their non-maximum suppression, in plain torch.
+"""Non-maximum suppression of boxes, in plain torch.
 
-torchvision's is not there in every installation, and mmcv's is compiled.
+torchvision's operator is missing where torchvision was built for another torch, see
+compat/torchvision_ops.py, and mmcv's is compiled.
 """
 
 import torch
 from torch import Tensor
 
 
-def mask_boxes(masks: Tensor) -> Tensor:
-    """First and last pixel (x1, y1, x2, y2) of each of ``masks`` (N, H, W), none empty; (N, 4)."""
-    edges = []
-    for axis in (1, 2):  # over the rows: columns with something in them; then the other way round
-        filled = masks.any(dim=axis).int()  # (N, W) or (N, H)
-        edges.append((filled.argmax(1), filled.shape[1] - 1 - filled.flip(1).argmax(1)))
-    (x1, x2), (y1, y2) = edges
-    return torch.stack([x1, y1, x2, y2], dim=1)
-
-
 def box_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """Greedy non-maximum suppression.
 
     Args:
-        boxes: (N, 4), as corners.
+        boxes: (N, 4), as corners (x1, y1, x2, y2).
         scores: (N,).
-        threshold: IoU above which the lower score is dropped.
+        threshold: IoU above which the box with the lower score is dropped.
 
     Returns:
-        Indices of what is kept, by falling score.
+        Indices of the kept boxes, by falling score.
     """
     order = scores.argsort(descending=True, stable=True)
     boxes = boxes[order].float()

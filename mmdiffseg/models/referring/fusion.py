@@ -1,4 +1,4 @@
-"""How well proposals fit a sentence: the score of the attention map, and all scores in one."""
+"""How well proposals fit a sentence: the score of the attention map, and the weighted sum."""
 
 import torch
 from torch import Tensor
@@ -12,22 +12,25 @@ def region_contrast(heat: Tensor, masks: Tensor, *, area_aware: bool = False) ->
     Args:
         heat: Map (H, W) in [0, 1].
         masks: Regions (N, H, W), bool.
-        area_aware: Multiply by sqrt(a (1 - a)), where a is the mask's share of the image: then the
-            score is the correlation of map and mask, up to a factor, and small peaks no longer win
-            over the object they lie on. Not in the paper.
+        area_aware: Multiply by sqrt(a (1 - a)), where a is the mask's share of the image. The score
+            is then the correlation of map and mask, up to a factor, and small peaks no longer win
+            over the object that they lie on. Not in the paper.
 
     Returns:
         Scores (N,), float32.
     """
-    heat = heat.flatten().double()
-    inside = masks.flatten(1).double()  # (N, H W)
-    outside = 1 - inside
-    areas = inside.sum(dim=1)
-    contrast = inside @ heat / (areas + 1e-6) - outside @ heat / (outside.sum(dim=1) + 1e-6)
-    if area_aware:
-        share = areas / len(heat)
-        contrast = contrast * (share * (1 - share)).sqrt()
-    return contrast.float()
+    heat = heat.double()
+    contrasts = []
+    for mask in masks:  # one at a time: a large image in float64 is itself close to a gigabyte
+        area = mask.sum().double()
+        inside = (heat * mask).sum() / (area + 1e-6)
+        outside = (heat * ~mask).sum() / (mask.numel() - area + 1e-6)
+        contrast = inside - outside
+        if area_aware:
+            share = area / mask.numel()
+            contrast = contrast * (share * (1 - share)).sqrt()
+        contrasts.append(contrast)
+    return torch.stack(contrasts).float()
 
 
 @TASK_UTILS.register_module()
@@ -41,9 +44,9 @@ class RefScoreFusion:
         hard: Weight of CLIP's score of the masked crop.
         soft: Weight of CLIP's score of the image under masked attention.
         gen: Weight of the generative score.
-        hard_text: Weights of the feature of the sentence and of that of its root word, in the text
-            that crops are compared with.
-        soft_text: The same for masked attention.
+        hard_text: Weights of the features of the sentence and of its root word, in the text that
+            crops are compared with.
+        soft_text: The same two weights for masked attention.
         area_aware: See :func:`region_contrast`.
     """
 
@@ -66,7 +69,7 @@ class RefScoreFusion:
         return region_contrast(heat, masks, area_aware=self.area_aware)
 
     def similarity(self, view: str, features: Tensor, sentence: Tensor, root: Tensor) -> Tensor:
-        """Scores (N,) of what CLIP says of a view.
+        """Scores (N,) by CLIP in one view.
 
         Args:
             view: ``'hard'`` or ``'soft'``.
@@ -78,5 +81,5 @@ class RefScoreFusion:
         return features @ (whole * sentence + word * root)
 
     def __call__(self, scores: dict[str, Tensor]) -> Tensor:
-        """Add up scores (N,), of those names whose weight is not 0."""
+        """Add up the scores (N,) of the views whose weight is not 0."""
         return torch.stack([self.weights[name] * score for name, score in scores.items()]).sum(0)

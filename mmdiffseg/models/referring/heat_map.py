@@ -1,4 +1,4 @@
-"""From a picture to the square Stable Diffusion sees, and from its attention to the picture."""
+"""Between a picture and the square that Stable Diffusion sees."""
 
 import numpy as np
 import torch
@@ -30,21 +30,20 @@ def square_image(image: NDArray, size: int) -> Tensor:
 
 
 def stretched(maps: Tensor) -> Tensor:
-    """Each map (..., h, w) from its minimum at 0 to its maximum at 1."""
+    """Stretch each map (..., h, w) so that its minimum is 0 and its maximum 1."""
     low, high = maps.amin(dim=(-2, -1), keepdim=True), maps.amax(dim=(-2, -1), keepdim=True)
     return (maps - low) / (high - low)
 
 
 def picture_heat(maps: Tensor, height: int, width: int, *, resize: str = 'lanczos_u8') -> Tensor:
-    """One heat map of a picture from the attention maps of one sentence.
+    """Make the heat map of a picture from the attention maps of one sentence.
 
     Args:
-        maps: (M, g, g), over the square of :func:`square_image`.
-        height: Of the picture.
-        width: Of the picture.
-        resize: ``'lanczos_u8'``, as released: every map is stretched to [0, 1], their mean cut off
-            to 8 bits and resized by Lanczos; ``'bilinear'``, the paper: the mean of the maps as
-            they are, bilinearly.
+        maps: Attention (M, g, g) over the square of :func:`square_image`.
+        height: Height of the picture.
+        width: Width of the picture.
+        resize: ``'lanczos_u8'`` (released) stretches every map to [0, 1], truncates their mean to
+            8 bits and resizes it by Lanczos; ``'bilinear'`` (paper) resizes the mean of the maps.
 
     Returns:
         (H, W) float64 in [0, 1), on the CPU.

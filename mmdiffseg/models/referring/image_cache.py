@@ -1,37 +1,50 @@
-"""What was computed of the last few images, so that further sentences need not compute it again."""
+"""Results that depend on an image and on no sentence, kept so that they are computed once."""
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import TypeVar
+from dataclasses import dataclass, field
 
 from numpy.typing import NDArray
+from torch import Tensor
 
-T = TypeVar('T')
 
+@dataclass
+class CachedImage:
+    """An image and what was computed from it so far.
 
-def image_key(image: NDArray) -> str:
-    """A name for an image by its content."""
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        name: File name, or an empty string.
+        key: A name for its content.
+        moments: Mean and standard deviation of its latents (2, C, h, w).
+        proposals: Masks (N, H, W) and which of them to keep (N,), both bool.
+        regions: CLIP's features (n, C) of the kept masks, by view and bright side.
+    """
+
+    pixels: NDArray
+    name: str
+    key: str
+    moments: Tensor | None = None
+    proposals: tuple[Tensor, Tensor] | None = None
+    regions: dict[tuple[str, str | None], Tensor] = field(default_factory=dict)
 
 
 class ImageCache:
-    """Results of the images that were asked for last.
+    """The images that were asked for most recently.
 
     Args:
-        images: Images to remember; with 0, every result is computed anew.
+        images: How many to keep; with 0, every call starts anew.
     """
 
     def __init__(self, images: int) -> None:
         self.images = images
-        self._results = OrderedDict()
+        self._kept = OrderedDict()
 
-    def get(self, image: str, name: Hashable, compute: Callable[[], T]) -> T:
-        """Result ``name`` of an image, computed at the first call."""
-        results = self._results.setdefault(image, {})
-        self._results.move_to_end(image)
-        while len(self._results) > self.images:
-            self._results.popitem(last=False)
-        if name not in results:
-            results[name] = compute()
-        return results[name]
+    def get(self, pixels: NDArray, name: str) -> CachedImage:
+        """Look up an image (H, W, 3) uint8 RGB by its content and file name."""
+        key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        image = self._kept.pop((key, name), None) or CachedImage(pixels, name, key)
+        self._kept[key, name] = image
+        while len(self._kept) > self.images:
+            self._kept.popitem(last=False)
+        return image

@@ -1,4 +1,4 @@
-"""Where Stable Diffusion sees the root word of a sentence: the generative part of Ref-Diff."""
+"""Heat maps from the cross-attention of Stable Diffusion: the generative part of Ref-Diff."""
 
 from collections.abc import Sequence
 
@@ -20,42 +20,52 @@ from mmdiffseg.models.referring.root_finder import Root
 from mmdiffseg.models.referring.sentences import MATCHES, check_sentence, token_position
 from mmdiffseg.registry import MODELS
 
-VAE_MODES = ('sample', 'mode')
-
 
 @MODELS.register_module()
 class CrossAttentionLocalizer(nn.Module):
     """Heat maps of sentences, from the cross-attention of a Stable Diffusion.
 
     The image is encoded, lightly noised, and denoised for the last few steps of a DDIM chain with
-    the sentence as the prompt. The attention maps of the root word, of all those layers and steps,
-    are averaged. Nothing is decoded; the U-Net is left at the last layer that is looked at.
+    the sentence as the prompt. The attention maps of the root word are averaged over layers and
+    steps. Nothing is decoded, and the U-Net stops after the last captured layer.
+
+    Randomness (``draws``), one row for each sentence: ``posterior`` (n, C, h, w) samples the
+    latents of the image, ``start`` (n, C, h, w) noises them.
+
+    Example:
+        >>> localizer = CrossAttentionLocalizer(checkpoint='demo/tiny_world', image_size=64,
+        ...                                     capture_stride=4)
+        >>> moments = localizer.encode_image(image)  # (H, W, 3) uint8 RGB
+        >>> draws = Draws.named(['the red circle'], seed=0)
+        >>> localizer(moments, ['the red circle'], [Root('circle', 8)], size=(64, 64), draws=draws)
 
     Args:
         checkpoint: Folder or hub name of a Stable Diffusion. The released code uses the non-EMA
             weights of ``v1-5-pruned.ckpt``: tools/model_converters/ldm_to_diffusers.py makes a
             folder of them.
-        image_size: Side of the square the image is padded and resized to, in pixels.
-        capture_stride: Pixels between the queries of the layers that are looked at.
-        num_steps: Steps of the whole DDIM chain.
-        strength: Share of these steps to run, the last ones.
-        noise_index: Step of the grid whose noise level is put on the image. By default one above
-            the first denoising step, as in the released code: t = 101, then denoised at 51 and 1.
+        image_size: Side of the square that the image is padded and resized to, in pixels.
+        capture_stride: Pixels between the queries of the captured layers.
+        steps: Steps of the whole DDIM chain.
+        strength: Share of these steps to run, at the clean end of the chain.
+        noise_index: Step of the chain whose noise level is put on the image. By default one above
+            the first denoising step, as in the released code: noised at t = 101, denoised at 51
+            and 1.
         guidance: Classifier-free guidance scale of the denoising.
-        attn_guidance: The same of the attention maps, u + g (c - u); None takes those of the
-            sentence, c.
+        attn_guidance: Guidance scale g of the attention maps, u + g (c - u); None takes the maps of
+            the sentence, c.
         attn_type: ``'logits'`` (released) or ``'softmax'`` (paper).
         resize: ``'lanczos_u8'`` (released) or ``'bilinear'`` (paper).
-        vae_mode: Take a ``'sample'`` of the encoder's posterior (released), or its ``'mode'``.
-        prompt_suffix: Follows the sentence in the prompt; the released code puts a list of further
-            words there, which is empty.
+        prompt_suffix: Text to append to the sentence. The released code appends a comma and a list
+            of further words, which is empty.
         match: How the root word is found among the tokens: ``'substring'`` (released) or
             ``'token'``.
-        seed: Of the noise.
-        max_sentences: Sentences of one image to run at once: the memory bound.
+        seed: Seed of the noise.
+        max_batch: Number of sentences to run at once; it bounds the memory.
+        max_latent_std: Standard deviation of the latents above which an image is noted as unlike
+            those that the checkpoint was trained on; None notes nothing.
 
     Raises:
-        ValueError: A setting that there is not, or that does not fit the checkpoint.
+        ValueError: A setting is unknown, or does not fit the checkpoint.
     """
 
     def __init__(
@@ -64,42 +74,41 @@ class CrossAttentionLocalizer(nn.Module):
         checkpoint: str,
         image_size: int = 1024,
         capture_stride: int = 32,
-        num_steps: int = 20,
+        steps: int = 20,
         strength: float = 0.1,
         noise_index: int | None = None,
         guidance: float = 9.0,
         attn_guidance: float | None = 9.0,
         attn_type: str = 'logits',
         resize: str = 'lanczos_u8',
-        vae_mode: str = 'sample',
         prompt_suffix: str = ', ',
         match: str = 'substring',
         seed: int = 0,
-        max_sentences: int = 8,
+        max_batch: int = 8,
+        max_latent_std: float | None = None,
     ) -> None:
         super().__init__()
         for name, known, given in (
             ('attn_type', ATTN_TYPES, attn_type),
             ('resize', RESIZES, resize),
-            ('vae_mode', VAE_MODES, vae_mode),
             ('match', MATCHES, match),
         ):
             if given not in known:
                 raise ValueError(f'{name} must be one of {known}, got {given!r}')
-        steps = int(strength * num_steps)
-        if not 1 <= steps < num_steps:
+        run = int(strength * steps)
+        if not 1 <= run < steps:
             raise ValueError(
-                f'strength {strength} of {num_steps} steps are {steps}: '
-                f'at least one must run, and at least one be left out'
+                f'strength={strength} runs {run} of {steps} steps: choose a strength that runs at '
+                f'least 1 and at most {steps - 1}'
             )
         scheduler = load_scheduler(checkpoint, kind='DDIMScheduler')
         self.scheduler = scheduler.from_config(
             scheduler.config, set_alpha_to_one=False, steps_offset=1, timestep_spacing='leading'
         )
-        self.scheduler.set_timesteps(num_steps)
+        self.scheduler.set_timesteps(steps)
         times = self.scheduler.timesteps.flip(0)  # rising
-        self.noise_time = times[steps if noise_index is None else noise_index]
-        self.times = times[:steps].flip(0)
+        self.noise_time = times[run if noise_index is None else noise_index]
+        self.times = times[:run].flip(0)
 
         self.vae = load_vae(checkpoint)
         self.vae.decoder = self.vae.post_quant_conv = None
@@ -120,11 +129,11 @@ class CrossAttentionLocalizer(nn.Module):
         self.attn_guidance = attn_guidance
         self.attn_type = attn_type
         self.resize = resize
-        self.vae_mode = vae_mode
         self.prompt_suffix = prompt_suffix
         self.match = match
         self.seed = seed
-        self.max_sentences = max_sentences
+        self.max_batch = max_batch
+        self.max_latent_std = max_latent_std
 
     def encode_image(self, image: NDArray) -> Tensor:
         """Mean and standard deviation of the latents of an image (H, W, 3) uint8 RGB.
@@ -137,81 +146,85 @@ class CrossAttentionLocalizer(nn.Module):
         moments = torch.cat([posterior.mean, posterior.std])  # (2, C, h, w)
         return moments.float() * self.vae.config.scaling_factor
 
-    def draw_noise(self, keys: Sequence[str]) -> Tensor:
-        """Noise (n, 2, C, h, w), for the latents' posterior and for the chain, by name.
+    def check(self, text: str, root: Root) -> list[str]:
+        """Refuse a sentence that cannot be read, and note its unknown words.
 
-        It is drawn on the CPU, where it is the same whatever the device of the model.
+        Raises:
+            ValueError: The text encoder cannot read it.
         """
-        channels = self.unet.config.in_channels
-        side = self.image_size // autoencoder.stride(self.vae)
-        draws = Draws.named(keys, seed=self.seed)
-        return draws.normal('noise', (len(keys), 2, channels, side, side))
+        return check_sentence(self.tokenizer, text, root)
+
+    def check_image(self, moments: Tensor) -> list[str]:
+        """Note an image, by its moments, that is unlike those of the training."""
+        std = moments[0].std().item()
+        if self.max_latent_std is None or std <= self.max_latent_std:
+            return []
+        return [
+            f'the image is unlike those that the model was trained on (its latents have a standard '
+            f'deviation of {std:.2f}, more than {self.max_latent_std}): the answer may mean nothing'
+        ]
 
     def forward(
         self,
         moments: Tensor,
         texts: Sequence[str],
         roots: Sequence[Root],
+        *,
         size: tuple[int, int],
-        noise: Tensor,
+        draws: Draws,
     ) -> Tensor:
         """Make the heat maps of sentences about one image.
 
         Args:
-            moments: Of the image, from :meth:`encode_image`.
-            texts: n sentences.
-            roots: The root word of each.
+            moments: Moments of the image, from :meth:`encode_image`.
+            texts: n sentences that passed :meth:`check`.
+            roots: The root word of each sentence.
             size: Height and width of the image.
-            noise: For each sentence (n, 2, C, h, w), see :meth:`draw_noise`.
+            draws: The noise, one row for each sentence.
 
         Returns:
             (n, H, W) float64 in [0, 1), on the CPU.
 
         Raises:
-            ValueError: The encoder cannot read a sentence.
-            FloatingPointError: Some attention is not finite, as half precision can bring about.
+            FloatingPointError: Some attention is not finite, which happens in half precision.
         """
-        for text in texts:
-            check_sentence(self.tokenizer, text)
-        tokens = torch.tensor(
-            [
-                token_position(self.tokenizer, text, root, match=self.match)
-                for text, root in zip(texts, roots, strict=True)
-            ]
-        )
+        mean, std = moments  # (C, h, w) each
+        shape, device = (len(texts), *mean.shape), moments.device
+        z0 = mean + std * draws.normal('posterior', shape, device=device)
+        noise = draws.normal('start', shape, device=device)
+        z_t = self.scheduler.add_noise(z0, noise, self.noise_time)  # (n, C, h, w)
+        positions = [
+            token_position(self.tokenizer, text, root, match=self.match)
+            for text, root in zip(texts, roots, strict=True)
+        ]
+        tokens = torch.tensor(positions, device=device)
         heats = []
-        for first in range(0, len(texts), self.max_sentences):
-            some = slice(first, first + self.max_sentences)
-            maps = self.attention_maps(moments, texts[some], tokens[some], noise[some])
-            for text, own in zip(texts[some], maps, strict=True):
-                if not own.isfinite().all():
+        for first in range(0, len(texts), self.max_batch):
+            some = slice(first, first + self.max_batch)
+            for text, maps in zip(
+                texts[some], self.attention_maps(z_t[some], texts[some], tokens[some]), strict=True
+            ):
+                if not maps.isfinite().all():
                     raise FloatingPointError(
                         f'the attention to {text!r} is not finite: run in float32 or bfloat16'
                     )
-                heats.append(picture_heat(own, *size, resize=self.resize))
+                heats.append(picture_heat(maps, *size, resize=self.resize))
         return torch.stack(heats)
 
-    def attention_maps(
-        self, moments: Tensor, texts: Sequence[str], tokens: Tensor, noise: Tensor
-    ) -> Tensor:
-        """Attention maps (n, M, g, g) of n sentences about an image, of all steps and layers.
+    def attention_maps(self, z_t: Tensor, texts: Sequence[str], tokens: Tensor) -> Tensor:
+        """Attention maps (n, M, g, g) of n sentences, of all steps and captured layers.
 
         Args:
-            moments: See :meth:`forward`.
+            z_t: Noised latents (n, C, h, w).
             texts: n sentences.
-            tokens: Position of the root word's last token in each (n,).
-            noise: See :meth:`forward`.
+            tokens: Position of the root word's last token in each sentence (n,).
         """
-        device, n = moments.device, len(texts)
-        mean, std = moments
-        e1, e2 = noise.to(device).unbind(dim=1)  # (n, C, h, w) each
-        z0 = mean + std * e1 if self.vae_mode == 'sample' else mean.expand_as(e1)
-        z_t = self.scheduler.add_noise(z0, e2, self.noise_time)
+        n = len(texts)
         prompts = [text + self.prompt_suffix for text in texts]
         # without any guidance the half without a sentence is not run
         guided = self.guidance != 1 or self.attn_guidance is not None
         context = self.encode_prompts([''] * n * guided + prompts)  # (2 n, L, D): without, with
-        tokens = tokens.to(device).repeat(1 + guided)
+        tokens = tokens.repeat(1 + guided)
 
         enough = len(self.times) * len(self.layers)
         with capture_attention(
@@ -219,7 +232,7 @@ class CrossAttentionLocalizer(nn.Module):
         ) as maps:
             for t in self.times:
                 latents = z_t.to(self.unet.dtype).repeat(1 + guided, 1, 1, 1)
-                eps = self.unet(latents, t.to(device), encoder_hidden_states=context).sample
+                eps = self.unet(latents, t.to(z_t.device), encoder_hidden_states=context).sample
                 if guided:
                     without, eps = eps.float().chunk(2)
                     eps = without + self.guidance * (eps - without)
@@ -231,7 +244,7 @@ class CrossAttentionLocalizer(nn.Module):
         return without + self.attn_guidance * (maps - without)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Encoded texts (n, L, D), padded to the longest the encoder takes."""
+        """Encode texts to (n, L, D), padded to the length that the encoder was trained with."""
         unique = list(dict.fromkeys(prompts))
         ids = self.tokenizer(
             unique, padding='max_length', truncation=True, return_tensors='pt'

@@ -1,8 +1,9 @@
-"""CLIP's opinion of regions: as crops, and as class tokens that see one region of the whole image.
+"""CLIP features of regions and texts: the discriminative part of Ref-Diff.
 
-Ref-Diff's discriminative part.
+A region is seen in two views: cut out, and by a class token that attends to this region alone.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmdiffseg.models.latent.text import load_tokenizer, load_transformer
-from mmdiffseg.models.referring.box_nms import mask_boxes
+from mmdiffseg.models.referring.root_finder import Root
 from mmdiffseg.models.referring.sentences import check_sentence
 from mmdiffseg.registry import MODELS
 
@@ -21,10 +22,10 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 def resized_positions(table: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Position embeddings of another grid of patches.
+    """Interpolate position embeddings to another grid of patches.
 
-    Interpolated as in DINO and the released code: the scale is a tenth of a patch too large, which
-    moves the points of sampling a little.
+    As in DINO and the released code, the scale is a tenth of a patch too large, which shifts the
+    sampling points a little.
 
     Args:
         table: Embeddings (P, C) of the square grid that the model was trained on.
@@ -42,21 +43,24 @@ def resized_positions(table: Tensor, grid: tuple[int, int]) -> Tensor:
     return positions.flatten(2)[0].T.to(table.dtype)
 
 
-def batches_by_length(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Indices in groups of like length, whose padded size stays within ``max_tokens``."""
-    group = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and lengths[index] * (len(group) + 1) > max_tokens:
-            yield group
-            group = []
-        group.append(index)
-    yield group
+def equal_batches(lengths: Sequence[int], max_batch: int) -> Iterator[list[int]]:
+    """Group indices by equal length, at most ``max_batch`` in a group: nothing needs padding."""
+    groups = defaultdict(list)
+    for index, length in enumerate(lengths):
+        groups[length].append(index)
+    for group in groups.values():
+        for first in range(0, len(group), max_batch):
+            yield group[first : first + max_batch]
 
 
 def crop(image: NDArray, mask: NDArray, box: Sequence[int], short_side: int) -> Image.Image:
-    """What an image (H, W, 3) uint8 shows of a mask (H, W), black around, cut to a box of pixels.
+    """Cut a mask out of an image, black outside of the mask, and resize its short side.
 
-    Resized so that the short side is ``short_side``.
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) bool.
+        box: First and last pixel of the mask (x1, y1, x2, y2).
+        short_side: Pixels of the result's short side.
     """
     x1, y1, x2, y2 = box
     part = np.s_[y1 : y2 + 1, x1 : x2 + 1]
@@ -71,28 +75,24 @@ def crop(image: NDArray, mask: NDArray, box: Sequence[int], short_side: int) -> 
 class MaskedCLIP(nn.Module):
     """CLIP features of regions and texts, as unit vectors.
 
+    Example:
+        >>> clip = MaskedCLIP(checkpoint='openai/clip-vit-base-patch16')
+        >>> regions = clip.encode_hard(image, masks)  # (H, W, 3) uint8 RGB, (N, H, W) bool
+        >>> regions @ clip.encode_text(['a red umbrella'])[0]  # (N,)
+
     Args:
         checkpoint: Folder or hub name of a ``CLIPModel`` and its tokenizer, such as
             ``openai/clip-vit-base-patch16``; tools/model_converters/openai_clip_to_transformers.py
             makes a folder of OpenAI's file.
-        vit_output_layer: Layer whose class token is the feature: -1, the last (released), or -2,
-            the one before (what the paper seems to mean).
-        crop_size: Short side of the crops; that of CLIP's own images by default.
-        max_tokens: Patches and class tokens of all crops that are encoded at once: the memory
-            bound.
+        vit_output_layer: Layer whose class token is the feature: -1, the last one (released), or
+            -2, the one before it (what the paper seems to mean).
+        max_batch: Number of crops to encode at once; it bounds the memory.
 
     Raises:
         ValueError: The model has no such layer.
     """
 
-    def __init__(
-        self,
-        *,
-        checkpoint: str,
-        vit_output_layer: int = -1,
-        crop_size: int | None = None,
-        max_tokens: int = 16384,
-    ) -> None:
+    def __init__(self, *, checkpoint: str, vit_output_layer: int = -1, max_batch: int = 16) -> None:
         super().__init__()
         self.clip = load_transformer('CLIPModel', checkpoint)
         self.tokenizer = load_tokenizer(checkpoint, part='')
@@ -102,28 +102,29 @@ class MaskedCLIP(nn.Module):
                 f'vit_output_layer must be in -{len(layers)} .. -1, got {vit_output_layer}'
             )
         self.vision.encoder.layers = layers[: len(layers) + 1 + vit_output_layer]
-        self.crop_size = crop_size or self.clip.config.vision_config.image_size
-        self.max_tokens = max_tokens
+        self.max_batch = max_batch
 
     @property
     def vision(self) -> nn.Module:
         """The vision transformer, without the projection."""
         return self.clip.vision_model
 
-    def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Features (n, C) of texts.
+    def check(self, text: str, root: Root) -> list[str]:
+        """Refuse a sentence that cannot be read, and note its unknown words.
 
         Raises:
-            ValueError: The encoder cannot read one of them.
+            ValueError: The text encoder cannot read it.
         """
-        for text in texts:
-            check_sentence(self.tokenizer, text)
+        return check_sentence(self.tokenizer, text, root)
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Features (n, C) of texts that passed :meth:`check`."""
         ids = self.tokenizer(list(texts), padding='max_length', return_tensors='pt').input_ids
         pooled = self.clip.text_model(ids.to(self.clip.device)).pooler_output
         return F.normalize(self.clip.text_projection(pooled).float(), dim=1)
 
     def encode_hard(self, image: NDArray, masks: Tensor) -> Tensor:
-        """Features (N, C) of masked crops: each mask's tight box, black outside of the mask.
+        """Features (N, C) of masked crops: the tight box of each mask, black outside of the mask.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -132,33 +133,34 @@ class MaskedCLIP(nn.Module):
         Raises:
             ValueError: A mask is empty.
         """
+        from torchvision.ops import masks_to_boxes  # heavy, and needed for crops alone
+
         empty = (~masks.flatten(1).any(dim=1)).nonzero().flatten()
         if len(empty):
-            raise ValueError(f'proposal {empty[0]} is empty: there is nothing of it to crop')
+            raise ValueError(f'proposal {empty[0]} is an empty mask, which cannot be cropped')
         masks = masks.cpu()
+        short_side, patch = (
+            self.clip.config.vision_config.image_size,
+            self.vision.embeddings.patch_size,
+        )
         crops = [
-            crop(image, mask.numpy(), box, self.crop_size)
-            for mask, box in zip(masks, mask_boxes(masks).tolist(), strict=True)
+            crop(image, mask.numpy(), box, short_side)
+            for mask, box in zip(masks, masks_to_boxes(masks).int().tolist(), strict=True)
         ]
-        patch = self.vision.embeddings.patch_size
-        lengths = [(c.width // patch) * (c.height // patch) + 1 for c in crops]
+        lengths = [(c.width // patch) * (c.height // patch) for c in crops]
         features = [None] * len(crops)
-        for group in batches_by_length(lengths, self.max_tokens):
-            rows = [self.tokens(np.asarray(crops[i]), copies=1) for i in group]
-            tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (B, L, D)
-            used = torch.tensor([lengths[i] for i in group], device=tokens.device)
-            visible = torch.arange(tokens.shape[1], device=tokens.device) < used[:, None]  # (B, L)
-            encoded = self.encode(tokens, visible[:, None, None])
-            for i, feature in zip(group, encoded[:, 0], strict=True):
+        for group in equal_batches(lengths, self.max_batch):
+            tokens = torch.stack([self.tokens(np.asarray(crops[i]), copies=1) for i in group])
+            for i, feature in zip(group, self.encode(tokens)[:, 0], strict=True):
                 features[i] = feature
         return self.project(torch.stack(features))
 
     def encode_soft(self, image: NDArray, masks: Tensor) -> Tensor:
         """Features (N, C) of masks by restricted attention, all in one pass.
 
-        The image is taken at its own resolution. Each mask has a class token, which sees itself and
-        the patches inside of the mask, in every layer; the patches see each other and no class
-        token. A mask that vanishes between the patches leaves its token alone.
+        The image is taken at its own resolution. Each mask has a class token, which attends to
+        itself and to the patches inside the mask, in every layer. The patches attend to each other
+        and to no class token. The token of a mask that covers no patch attends to itself alone.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -171,8 +173,8 @@ class MaskedCLIP(nn.Module):
         grid = (image.shape[0] // patch, image.shape[1] // patch)
         if 0 in grid:
             raise ValueError(
-                f'an image of {image.shape[0]}x{image.shape[1]} pixels has no patch of {patch}: '
-                f'enlarge it'
+                f'an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than a patch of '
+                f'{patch}: enlarge it'
             )
         tokens = self.tokens(image, copies=n)[None]  # (1, N + h w, D)
         inside = F.interpolate(masks[:, None].float(), size=grid).flatten(1)  # (N, h w)
@@ -185,7 +187,7 @@ class MaskedCLIP(nn.Module):
         return self.project(encoded[0, :n])
 
     def tokens(self, image: NDArray, *, copies: int) -> Tensor:
-        """Class tokens and patches (copies + h w, D) of an image; pixels left over are ignored."""
+        """Class tokens and whole patches (copies + h w, D) of an image."""
         embeddings = self.vision.embeddings
         weight = embeddings.patch_embedding.weight
         pixels = torch.from_numpy(image.astype(np.float32) / 255)
@@ -198,19 +200,21 @@ class MaskedCLIP(nn.Module):
         own = embeddings.class_embedding + positions[0]  # (D,)
         return torch.cat([own.expand(copies, -1), patches])
 
-    def encode(self, tokens: Tensor, visible: Tensor) -> Tensor:
-        """Run the transformer on tokens (B, L, D).
+    def encode(self, tokens: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Run the transformer on tokens (B, L, D), which are not normalised yet.
 
         Args:
-            tokens: They, not normalised yet.
-            visible: Whom each of them sees (B, 1, L, L) or all of them see (B, 1, 1, L), bool.
+            tokens: Class tokens and patches.
+            visible: Which tokens (last axis) each token attends to (1, 1, L, L), bool; None for
+                all.
         """
-        hidden = self.vision.pre_layrnorm(tokens)
-        barred = torch.zeros(visible.shape, dtype=hidden.dtype, device=hidden.device)
-        barred.masked_fill_(~visible, float('-inf'))
-        return self.vision.encoder(inputs_embeds=hidden, attention_mask=barred).last_hidden_state
+        hidden, bias = self.vision.pre_layrnorm(tokens), None
+        if visible is not None:
+            bias = torch.zeros(visible.shape, dtype=hidden.dtype, device=hidden.device)
+            bias.masked_fill_(~visible, float('-inf'))
+        return self.vision.encoder(inputs_embeds=hidden, attention_mask=bias).last_hidden_state
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Unit vectors (N, C) of encoded class tokens (N, D)."""
+        """Project encoded class tokens (N, D) to unit vectors (N, C)."""
         features = self.clip.visual_projection(self.vision.post_layernorm(tokens))
         return F.normalize(features.float(), dim=1)

@@ -1,4 +1,4 @@
-"""Direction words as a ramp over the image ('positional bias' in Ref-Diff's paper)."""
+"""Direction words as a ramp over the image: the positional bias of Ref-Diff's paper."""
 
 import re
 from collections.abc import Sequence
@@ -25,18 +25,22 @@ def ramp(direction: str, height: int, width: int) -> NDArray:
 
 @TASK_UTILS.register_module()
 class PositionalBias:
-    """Reads a direction from a text, and dims what lies on the other side.
+    """Reads a direction from a sentence, and dims the other side.
+
+    Example:
+        >>> PositionalBias(on=('heat',)).side('the man on the left', 'heat')
+        'left'
 
     Args:
-        directions: Words to look for, the first that occurs wins. The released code knows left and
-            right; the paper names top and bottom as well.
-        word_boundary: Take whole words of any case only. The released code finds 'right' in
-            'bright' and no 'Left'.
-        on: What is dimmed: the crops that CLIP sees (``'hard'``, released), the image it sees with
-            masked attention (``'soft'``, paper), the attention map (``'heat'``).
+        directions: Words to look for; the first one that occurs wins. The released code knows left
+            and right; the paper names top and bottom as well.
+        word_boundary: Match whole words only, in upper or lower case. The released code finds
+            'right' in 'bright', and does not find 'Left'.
+        on: What to dim: the crops that CLIP sees (``'hard'``, released), the image that CLIP sees
+            with masked attention (``'soft'``, paper), or the attention map (``'heat'``).
 
     Raises:
-        ValueError: A direction or target that there is not.
+        ValueError: A direction or target is unknown.
     """
 
     def __init__(
@@ -54,20 +58,19 @@ class PositionalBias:
         self.on = on
 
     def direction(self, text: str) -> str | None:
-        """The direction that a text names, if any."""
+        """The direction that a sentence names, if any."""
         for word in self.directions:
             if re.search(rf'(?i)\b{word}\b', text) if self.word_boundary else word in text:
                 return word
         return None
 
-    def sides(self, text: str) -> dict[str, str | None]:
-        """For each possible target, the side on which a text wants it bright, if any."""
-        direction = self.direction(text)
-        return {target: direction if target in self.on else None for target in TARGETS}
+    def side(self, text: str, target: str) -> str | None:
+        """The side of a target that stays bright, None if nothing of it is dimmed."""
+        return self.direction(text) if target in self.on else None
 
 
 def dimmed(image: NDArray, direction: str | None) -> NDArray:
-    """An image (H, W, 3) uint8 under the ramp of a direction, cut off to uint8."""
+    """Multiply an image (H, W, 3) uint8 by the ramp of a direction, truncated to uint8."""
     if direction is None:
         return image
     return (image * ramp(direction, *image.shape[:2])[..., None]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Which proposals may be the answer at all."""
+"""Drop proposals before they are scored."""
 
 import torch
 from torch import Tensor
@@ -8,14 +8,15 @@ from mmdiffseg.registry import TASK_UTILS
 
 @TASK_UTILS.register_module()
 class AreaProposalFilter:
-    """Keeps the largest proposals, and of these none that is too small.
+    """Keeps the largest proposals, except those that are too small.
 
     Args:
-        topk: How many to keep at most.
-        min_pixels: Area in pixels that must be exceeded.
-        min_ratio: Share of the image that must be exceeded.
-        strict: Never answer with a dropped proposal, unless all are dropped. By default it keeps
-            the score 0 and wins where every other score is negative, as in the released code.
+        topk: Number of proposals to keep at most.
+        min_pixels: Area in pixels that a proposal must exceed.
+        min_ratio: Share of the image that a proposal must exceed.
+        strict: Answer with a dropped proposal only if all are dropped. By default a dropped
+            proposal has the score 0 and wins where all other scores are negative, as in the
+            released code.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class AreaProposalFilter:
         self.dropped_score = float('-inf') if strict else 0.0
 
     def __call__(self, masks: Tensor) -> Tensor:
-        """Decide for each of ``masks`` (N, H, W), bool; returns (N,), bool."""
+        """Decide which of the masks (N, H, W), bool, to keep; returns (N,), bool."""
         areas = masks.flatten(1).sum(dim=1)  # (N,)
         keep = torch.zeros(len(masks), dtype=torch.bool, device=masks.device)
         keep[areas.argsort(descending=True, stable=True)[: self.topk]] = True

@@ -1,8 +1,6 @@
 """Candidate masks without a network: by thresholds on a heat map, or from a file."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
+from mmdiffseg.models.referring.json_file import read_json_object
 from mmdiffseg.registry import MODELS
 
 FIVE_PERCENT_STEPS = tuple(percent / 100 for percent in range(5, 100, 5))
@@ -17,10 +16,14 @@ FIVE_PERCENT_STEPS = tuple(percent / 100 for percent in range(5, 100, 5))
 
 @MODELS.register_module()
 class WeightFreeProposer(nn.Module):
-    """The regions where the heat map of a sentence exceeds each of some thresholds (paper).
+    """The regions where the heat map of a sentence reaches each of several thresholds (paper).
+
+    Example:
+        >>> WeightFreeProposer()(heat).shape  # heat: (H, W) in [0, 1]
+        torch.Size([19, H, W])
 
     Args:
-        thresholds: In (0, 1).
+        thresholds: T thresholds in (0, 1).
     """
 
     per_sentence = True
@@ -37,11 +40,19 @@ class WeightFreeProposer(nn.Module):
 
 @MODELS.register_module()
 class PrecomputedProposer(nn.Module):
-    """Masks that some other program made of each image.
+    """Masks that another program made of each image.
+
+    Example:
+        >>> proposer = PrecomputedProposer(path='proposals.json')
+        >>> proposer(image, 'street.jpg').shape  # image: (H, W, 3)
+        torch.Size([N, H, W])
 
     Args:
         path: JSON object: file name of an image -> list of its masks as COCO run lengths
             (``size`` and ``counts``), best first.
+
+    Raises:
+        ValueError: The file is not a JSON object.
     """
 
     per_sentence = False
@@ -49,14 +60,14 @@ class PrecomputedProposer(nn.Module):
     def __init__(self, *, path: str) -> None:
         super().__init__()
         self.path = path
-        self.masks = json.loads(Path(path).read_text(encoding='utf-8'))
+        self.masks = read_json_object(path)
 
     def forward(self, image: NDArray, name: str) -> Tensor:
         """Masks (N, H, W), bool, of an image (H, W, 3) by its file name.
 
         Raises:
-            ValueError: The file does not know the image, or has masks of another size or empty
-                ones.
+            ValueError: The file does not list the image, or a mask is empty or of another size
+                than the image.
         """
         if name not in self.masks:
             raise ValueError(f'{self.path} has no masks of {name!r}')
@@ -65,8 +76,8 @@ class PrecomputedProposer(nn.Module):
         for number, run in enumerate(runs):
             if run['size'] != [height, width]:
                 raise ValueError(
-                    f'mask {number} of {name!r} in {self.path} is of size {run["size"]}, '
-                    f'the image of {[height, width]}'
+                    f'mask {number} of {name!r} in {self.path} has the size {run["size"]}, but '
+                    f'the image has {[height, width]}'
                 )
         masks = np.zeros((len(runs), height, width), dtype=bool)
         for mask, run in zip(masks, runs, strict=True):

@@ -1,25 +1,47 @@
-"""The word a referring expression is about: Ref-Diff looks at the attention of that word alone."""
+"""The root word of a referring expression: Ref-Diff looks at the attention to this word alone."""
 
-import json
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from mmdiffseg.models.referring.json_file import read_json_object
 from mmdiffseg.registry import TASK_UTILS
 
-DETERMINERS = frozenset('a an the this that these those his her their its my your'.split())
-# where the noun phrase at the front of a sentence ends: prepositions, relative words, auxiliaries
-# and the participles that referring expressions are full of
-STOPS = frozenset(
-    """in on at with of by from behind under over near next to beside between above below against
-    inside outside around across along closest wearing holding sitting standing facing looking
-    riding eating playing walking carrying that which who whose where is are was were being has have
-    had""".split()
+# Words by what they do in the short noun phrases of referring expressions
+DETERMINERS = frozenset(
+    'a an the this that these those all both his her their its my your our'.split()
 )
-# 'man far left': where it is follows what it is
+# end the phrase: prepositions, relative words, auxiliaries
+STOPS = frozenset(
+    """in on at with w w/o without of by from behind under over near next to toward towards beside
+    besides between above below underneath beneath against inside outside into onto off out around
+    across along through for as like that which who whose where when while is are was were be being
+    isn't aren't has have had does do can could""".split()
+)
+# end the phrase once it has its noun, or else describe the noun: 'cat sitting', 'the sitting cat'
+MODIFIERS = frozenset(
+    """and or but not no just only almost partly partially mostly barely
+    wearing holding sitting standing facing looking riding eating playing walking carrying lying
+    laying leaning hanging talking running using reaching jumping swinging bending watching smiling
+    laughing pointing pulling pushing flying swimming crossing driving drinking sleeping cutting
+    throwing catching hitting kicking grazing feeding touching kneeling resting turning
+    held seen shown made worn cut
+    closest nearest farthest furthest closer nearer farther further number
+    i you he she it we they""".split()
+)
+# describe a noun and are not what a phrase is about
+ADJECTIVES = frozenset(
+    """red orange yellow green teal blue purple pink brown black white grey gray silver gold golden
+    tan beige dark light bright big bigger biggest large larger largest small smaller smallest tall
+    taller tallest short shorter shortest long old young little tiny huge first second third fourth
+    fifth last other same whole""".split()
+)
+# 'man far left': places follow the noun as well
 PLACES = frozenset('left right top bottom middle center centre front back far'.split())
+# common nouns that look like participles
+NOUNS = frozenset('bed seed shed sled weed moped'.split())
+NOT_NOUNS = DETERMINERS | MODIFIERS | ADJECTIVES | PLACES
 
 
 class Root(NamedTuple):
@@ -33,11 +55,11 @@ class RootTokenFinder(Protocol):
     """Finds the word that a text is about."""
 
     def find(self, text: str) -> Root:
-        """Find the root of a text that is not empty."""
+        """Find the root of a text."""
 
 
 class ParsedToken(Protocol):
-    """What is needed of a spaCy token: its text, dependency label and place in the sentence."""
+    """What we need from a spaCy token: its text, dependency label and place in the sentence."""
 
     text: str
     dep_: str
@@ -90,43 +112,59 @@ class SpacyRootTokenFinder:
 class RuleRootTokenFinder:
     """Root by a rule for the short noun phrases of referring expressions; needs no parser.
 
-    The last word before the first preposition, relative word, auxiliary or common participle,
-    without the determiners before it and the words of place after it; if there is none, the first
-    word that is no determiner, else the whole text.
+    The root is the last word of the noun phrase at the front: the words before the first
+    preposition, relative word, auxiliary, participle or 'and' that follows a noun, without the
+    determiners before the noun, and without the numbers and words of place after it.
+
+    Example:
+        >>> RuleRootTokenFinder().find('the second woman from the left')
+        Root(word='woman', start=11)
     """
 
     def find(self, text: str) -> Root:
-        """Find the root of a text that is not empty."""
-        words = [Root(match[0], match.start()) for match in re.finditer(r"[\w'-]+", text)]
+        """Find the root of a text; the whole text where it has no word."""
+        words = [Root(match[0], match.start()) for match in re.finditer(r"w/o|[\w'-]+", text)]
         while words and words[0].word.lower() in DETERMINERS:
             words = words[1:]
-        phrase = []
-        for word in words:
-            if word.word.lower() in STOPS:
-                break
-            phrase.append(word)
-        while len(phrase) > 1 and phrase[-1].word.lower() in PLACES:
-            phrase.pop()
-        return phrase[-1] if phrase else words[0] if words else Root(text, 0)
+        lower = [word.word.lower() for word in words]
+        end = next((i for i in range(len(lower)) if self._ends_before(lower, i)), len(lower))
+        while end > 1 and (lower[end - 1] in PLACES or lower[end - 1].isdecimal()):
+            end -= 1
+        return words[max(end - 1, 0)] if words else Root(text, 0)
+
+    def _ends_before(self, words: list[str], i: int) -> bool:
+        """Whether the noun phrase at the front ends before word i."""
+        word = words[i]
+        if word in STOPS:
+            return True
+        if i == 0 or words[i - 1] in NOT_NOUNS:
+            return False  # the noun is still to come
+        # 'bowl filled with', 'car parked': a participle follows the noun, and no noun follows it
+        alone = i + 1 == len(words) or words[i + 1] in STOPS
+        participle = word.endswith('ed') and word not in NOUNS and alone
+        return participle or word in MODIFIERS or word in DETERMINERS
 
 
 @TASK_UTILS.register_module()
 class PrecomputedRootTokenFinder:
-    """Roots from a file, such as those of a parser that ran elsewhere.
+    """Roots from a file, for example those of a parser that ran elsewhere.
 
     Args:
         path: JSON object: text -> root word.
+
+    Raises:
+        ValueError: The file is not a JSON object.
     """
 
     def __init__(self, *, path: str) -> None:
         self.path = path
-        self.words = json.loads(Path(path).read_text(encoding='utf-8'))
+        self.words = read_json_object(path)
 
     def find(self, text: str) -> Root:
         """Find the root of a text.
 
         Raises:
-            ValueError: The file does not know the text, or its root is not in the text.
+            ValueError: The file does not list the text, or its root is not in the text.
         """
         if text not in self.words:
             raise ValueError(f'{self.path} has no root word for {text!r}')
@@ -140,9 +178,9 @@ class PrecomputedRootTokenFinder:
 
 @TASK_UTILS.register_module()
 def auto_root_token_finder() -> RootTokenFinder:
-    """Take spaCy's parse where it is installed, else the rule, with a warning."""
+    """Use spaCy's parser if it is installed, else the rule, with a warning."""
     try:
         return SpacyRootTokenFinder()
     except ImportError as error:
-        warnings.warn(f'roots are found by RuleRootTokenFinder, since {error}', stacklevel=2)
+        warnings.warn(f'RuleRootTokenFinder finds the roots, since {error}', stacklevel=2)
         return RuleRootTokenFinder()

@@ -1,7 +1,7 @@
 """Everything that Segment Anything finds in an image, from a grid of points.
 
 The procedure of segment-anything's automatic mask generator with its default settings (no crops,
-no removal of small regions), on transformers' model, without torchvision.
+no removal of small regions), on the model of transformers.
 """
 
 import torch
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmdiffseg.models.latent.text import load_transformer
-from mmdiffseg.models.referring.box_nms import box_nms, mask_boxes
+from mmdiffseg.models.referring.box_nms import box_nms
 from mmdiffseg.registry import MODELS
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, in 0 .. 255
@@ -25,7 +25,7 @@ def point_grid(side: int) -> Tensor:
 
 
 def stability(logits: Tensor, offset: float) -> Tensor:
-    """How little each mask of ``logits`` (N, H, W) changes when its threshold moves by an offset.
+    """How stable each mask of ``logits`` (N, H, W) is when its threshold moves by an offset.
 
     Returns:
         IoU (N,) of the mask at +offset and the mask at -offset; nan where both are empty.
@@ -36,16 +36,22 @@ def stability(logits: Tensor, offset: float) -> Tensor:
 
 @MODELS.register_module()
 class SAMProposer(nn.Module):
-    """Masks of everything, the best by SAM's own estimate first.
+    """Masks of everything in an image, best first by SAM's own estimate.
+
+    Example:
+        >>> proposer = SAMProposer(checkpoint='facebook/sam-vit-huge')
+        >>> proposer(image, 'street.jpg').shape  # image: (H, W, 3) uint8 RGB
+        torch.Size([N, H, W])
 
     Args:
         checkpoint: Folder or hub name, such as ``facebook/sam-vit-huge``, which has the weights of
             ``sam_vit_h_4b8939.pth``; tools/model_converters/sam_to_transformers.py makes a folder
             of such a file.
         points_per_side: Points of the grid along each side.
-        points_per_batch: Points to prompt with at once: the memory bound.
-        pred_iou_thresh: Least IoU, as SAM estimates it.
-        stability_thresh: Least :func:`stability`.
+        max_batch: Number of points to prompt with at once; it bounds the memory.
+        pred_iou_thresh: IoU, as SAM estimates it, that a mask must exceed; with 0, nothing is
+            dropped, as in segment-anything.
+        stability_thresh: Least :func:`stability` of a mask; with 0, nothing is dropped.
         stability_offset: See :func:`stability`.
         box_nms_thresh: IoU of boxes above which the worse of two masks is dropped.
     """
@@ -57,7 +63,7 @@ class SAMProposer(nn.Module):
         *,
         checkpoint: str,
         points_per_side: int = 32,
-        points_per_batch: int = 64,
+        max_batch: int = 64,
         pred_iou_thresh: float = 0.88,
         stability_thresh: float = 0.95,
         stability_offset: float = 1.0,
@@ -66,7 +72,7 @@ class SAMProposer(nn.Module):
         super().__init__()
         self.sam = load_transformer('SamModel', checkpoint)
         self.points_per_side = points_per_side
-        self.points_per_batch = points_per_batch
+        self.max_batch = max_batch
         self.pred_iou_thresh = pred_iou_thresh
         self.stability_thresh = stability_thresh
         self.stability_offset = stability_offset
@@ -77,11 +83,13 @@ class SAMProposer(nn.Module):
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            name: Of the image; not needed.
+            name: File name of the image; other proposers need it.
 
         Returns:
             (N, H, W) bool, on the CPU; N can be 0.
         """
+        from torchvision.ops import masks_to_boxes  # heavy, and needed here alone
+
         size = self.input_size(*image.shape[:2])
         pixels = self.encoder_input(image, size)
         features = self.sam.get_image_embeddings(pixels)  # (1, C, h, w)
@@ -89,10 +97,10 @@ class SAMProposer(nn.Module):
         points = point_grid(self.points_per_side) * torch.tensor([size[1], size[0]])
         found = [
             self.masks_at(features, some, size, image.shape[:2])
-            for some in points.to(pixels).split(self.points_per_batch)
+            for some in points.to(pixels).split(self.max_batch)
         ]
         masks, scores = (torch.cat(part) for part in zip(*found, strict=True))
-        return masks[box_nms(mask_boxes(masks), scores, self.box_nms_thresh).cpu()]
+        return masks[box_nms(masks_to_boxes(masks), scores, self.box_nms_thresh)]
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Size of an image whose longer side fills SAM's square."""
@@ -114,18 +122,18 @@ class SAMProposer(nn.Module):
         """Masks (N, H, W) at points (P, 2), and SAM's estimate of their IoU (N,), on the CPU."""
         output = self.sam(image_embeddings=features, input_points=points[None, :, None])
         scores = output.iou_scores.flatten().float()  # (1, P, 3) -> (3 P,)
-        good = scores > self.pred_iou_thresh
-        logits = output.pred_masks.flatten(0, 2)[good][:, None].float()  # (N, 1, h, w)
-        scores = scores[good]
-        if len(logits):
-            square = (self.sam.config.vision_config.image_size,) * 2
-            logits = F.interpolate(logits, square, mode='bilinear', align_corners=False)
-            logits = logits[..., : size[0], : size[1]]
-            logits = F.interpolate(logits, original, mode='bilinear', align_corners=False)
-        else:
-            logits = logits.new_zeros(0, 1, *original)
-        logits = logits[:, 0]  # (N, H, W)
-        stable = stability(logits, self.stability_offset) >= self.stability_thresh
-        masks, scores = logits[stable] > 0, scores[stable]
-        visible = masks.flatten(1).any(dim=1)
-        return masks[visible].cpu(), scores[visible].cpu()
+        logits = output.pred_masks.flatten(0, 2).float()  # (1, P, 3, h, w) -> (3 P, h, w)
+        square = (self.sam.config.vision_config.image_size,) * 2
+        masks, kept = [torch.zeros(0, *original, dtype=torch.bool)], []
+        for number, score in enumerate(scores.tolist()):
+            if self.pred_iou_thresh > 0 and score <= self.pred_iou_thresh:
+                continue
+            # one at a time, since all of them at the size of the image may not fit the memory
+            full = F.interpolate(logits[number, None, None], square, mode='bilinear')
+            full = F.interpolate(full[..., : size[0], : size[1]], original, mode='bilinear')[0]
+            mask = full > 0  # (1, H, W)
+            stable = stability(full, self.stability_offset) >= self.stability_thresh
+            if stable and mask.any():
+                masks.append(mask.cpu())
+                kept.append(number)
+        return torch.cat(masks), scores[kept].cpu()

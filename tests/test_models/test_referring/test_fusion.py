@@ -58,3 +58,22 @@ def test_contrast_prefers_a_peak_and_the_area_aware_one_the_object():
 
 def test_a_mask_of_everything_has_a_finite_score():
     assert region_contrast(torch.rand(4, 4), torch.ones(1, 4, 4).bool()).isfinite().all()
+
+
+def test_memory_does_not_grow_with_the_number_of_masks():
+    """A picture of 12000x9000 and 19 masks once asked for 16 GB in one tensor."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.dtype != torch.bool:
+                self.elements = max(self.elements, result.numel())
+            return result
+
+    heat, masks = torch.rand(30, 40), torch.rand(19, 30, 40) > 0.5
+    with Largest() as largest:
+        region_contrast(heat, masks)
+    assert largest.elements == 30 * 40

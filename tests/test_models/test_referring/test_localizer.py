@@ -1,12 +1,15 @@
+"""Heat maps from cross-attention."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.models.referring.heat_map import picture_heat, square_image
 from mmdiffseg.models.referring.localizer import CrossAttentionLocalizer
-from mmdiffseg.models.referring.root_finder import RuleRootTokenFinder
+from mmdiffseg.models.referring.root_finder import Root, RuleRootTokenFinder
 
 TEXTS = ['red circle on the left', 'a skateboarder', 'dog next to blue square']
 DATA = Path(__file__).parents[2] / 'data'
@@ -18,11 +21,11 @@ def build(stable_diffusion, **settings):
 
 
 @torch.no_grad()
-def locate(localizer, image, texts, noise=None):
+def locate(localizer, image, texts, draws=None):
     roots = [RuleRootTokenFinder().find(text) for text in texts]
-    noise = localizer.draw_noise(texts) if noise is None else noise
+    draws = draws or Draws.named(texts, seed=localizer.seed)
     moments = localizer.encode_image(image)
-    return localizer(moments, texts, roots, image.shape[:2], noise)
+    return localizer(moments, texts, roots, size=image.shape[:2], draws=draws)
 
 
 def test_times_and_noise_of_the_released_code(stable_diffusion):
@@ -46,7 +49,8 @@ def test_against_the_plain_way(stable_diffusion, image, guidance):
     attn_guidance = 9.0 if guidance > 1 else None
     localizer = build(stable_diffusion, guidance=guidance, attn_guidance=attn_guidance)
     noise = torch.randn(3, 2, 4, 16, 16)
-    ours = locate(localizer, image, TEXTS, noise)
+    draws = Draws(dict(posterior=noise[:, 0], start=noise[:, 1]))
+    ours = locate(localizer, image, TEXTS, draws)
 
     vae, unet, abar = localizer.vae, localizer.unet, localizer.scheduler.alphas_cumprod
     posterior = vae.encode(square_image(image, 32)).latent_dist
@@ -88,7 +92,7 @@ def test_against_the_plain_way(stable_diffusion, image, guidance):
 
 
 def test_neither_the_batch_nor_its_order_matters(stable_diffusion, image):
-    localizer = build(stable_diffusion, resize='bilinear', max_sentences=2)
+    localizer = build(stable_diffusion, resize='bilinear', max_batch=2)
     together = locate(localizer, image, TEXTS)
     assert together.shape == (3, 40, 56) and together.dtype == torch.float64
     close = dict(atol=1e-5, rtol=0)
@@ -103,13 +107,29 @@ def test_seed(stable_diffusion, image):
         locate(build(stable_diffusion, seed=seed), image, TEXTS[:1]) for seed in (0, 1)
     )
     assert not torch.equal(first, second)
-    localizer = build(stable_diffusion, vae_mode='mode')
-    e2 = torch.randn(1, 4, 16, 16)
-    one, two = (
-        locate(localizer, image, TEXTS[:1], torch.stack([torch.randn_like(e2), e2], 1))
-        for _ in range(2)
-    )
-    assert torch.equal(one, two)  # the posterior's noise is not used
+
+
+def test_every_draw_counts(stable_diffusion, image):
+    localizer = build(stable_diffusion)
+    given = {name: torch.randn(1, 4, 16, 16) for name in ('posterior', 'start')}
+    heat = locate(localizer, image, TEXTS[:1], Draws(given))
+    assert torch.equal(locate(localizer, image, TEXTS[:1], Draws(given)), heat)
+    for name in given:
+        changed = Draws(given | {name: torch.randn(1, 4, 16, 16)})
+        assert not torch.equal(locate(localizer, image, TEXTS[:1], changed), heat)
+        with pytest.raises(KeyError, match=f"'{name}' is not among the recorded draws"):
+            rest = {other: value for other, value in given.items() if other != name}
+            locate(localizer, image, TEXTS[:1], Draws(rest))
+
+
+@torch.no_grad()
+def test_image_unlike_the_training(stable_diffusion, image):
+    localizer = build(stable_diffusion)
+    moments = localizer.encode_image(image)
+    assert localizer.check_image(moments) == []
+    localizer.max_latent_std = moments[0].std().item() / 2
+    (note,) = localizer.check_image(moments)
+    assert 'unlike those that the model was trained on' in note
 
 
 def test_paper_settings(stable_diffusion, image):
@@ -131,8 +151,8 @@ def test_bfloat16(stable_diffusion, image):
     [
         (dict(attn_type='probs'), "attn_type must be one of .* got 'probs'"),
         (dict(resize='nearest'), 'resize must be one of'),
-        (dict(strength=0.01), 'at least one must run'),
-        (dict(strength=1.0), 'at least one be left out'),
+        (dict(strength=0.01), 'runs 0 of 20 steps: .* at least 1'),
+        (dict(strength=1.0), 'runs 20 of 20 steps: .* at most 19'),
         (dict(image_size=34), 'multiple of 4'),
         (dict(capture_stride=32), 'no cross-attention at 16'),
     ],
@@ -142,11 +162,11 @@ def test_bad_settings(stable_diffusion, settings, fault):
         build(stable_diffusion, **settings)
 
 
-def test_bad_sentences(stable_diffusion, image):
+def test_bad_sentences(stable_diffusion):
     localizer = build(stable_diffusion)
-    for text, fault in (('zebra', 'knows no word'), ('red ' * 11, '11 tokens, 10 fit')):
+    for text, fault in (('zebra', 'knows no word'), ('red ' * 11, '11 tokens')):
         with pytest.raises(ValueError, match=fault):
-            locate(localizer, image, ['red circle', text])
+            localizer.check(text, Root(text, 0))
 
 
 def test_attention_that_is_not_finite(stable_diffusion, image):

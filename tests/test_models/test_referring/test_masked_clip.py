@@ -7,10 +7,11 @@ import torch.nn.functional as F
 
 from mmdiffseg.models.referring.masked_clip import (
     MaskedCLIP,
-    batches_by_length,
     crop,
+    equal_batches,
     resized_positions,
 )
+from mmdiffseg.models.referring.root_finder import Root
 
 
 @pytest.fixture(scope='module')
@@ -107,7 +108,7 @@ def test_soft_view_against_plain_attention(build, image, masks):
 @pytest.mark.parametrize('view', ['hard', 'soft'])
 @torch.no_grad()
 def test_masks_do_not_see_each_other(build, image, masks, view):
-    model = build(max_tokens=150)
+    model = build(max_batch=2)
     encode = getattr(model, f'encode_{view}')
     alone = torch.cat([encode(image, mask[None]) for mask in masks])
     torch.testing.assert_close(encode(image, masks), alone, atol=1e-5, rtol=1e-5)
@@ -115,13 +116,10 @@ def test_masks_do_not_see_each_other(build, image, masks, view):
     assert (alone[0] - alone[2]).abs().max() > 1e-3
 
 
-def test_batches_by_length():
-    lengths = [5, 90, 4, 40, 6, 41]
-    groups = list(batches_by_length(lengths, 85))
-    assert groups == [[2, 0, 4], [3, 5], [1]]
-    assert sorted(sum(groups, [])) == list(range(6))
-    for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= 85
+def test_batches_have_one_length():
+    lengths = [5, 90, 5, 40, 5, 90, 5]
+    groups = list(equal_batches(lengths, 3))
+    assert groups == [[0, 2, 4], [6], [1, 5], [3]]
 
 
 @torch.no_grad()
@@ -142,14 +140,16 @@ def test_texts(build):
     assert features.shape == (2, 8)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(2))
     torch.testing.assert_close(model.encode_text(['circle'])[0], features[1])
-    with pytest.raises(ValueError, match='11 tokens, 10 fit'):
-        model.encode_text(['red ' * 11])
+    with pytest.raises(ValueError, match='11 tokens, but the text encoder reads 10'):
+        model.check('red ' * 11, Root('red', 0))
+    (note,) = model.check('the zebra', Root('zebra', 4))
+    assert "does not know 'zebra', the word that 'the zebra' is about" in note
 
 
 def test_nothing_to_see(build, image, masks):
-    with pytest.raises(ValueError, match='proposal 1 is empty'):
+    with pytest.raises(ValueError, match='proposal 1 is an empty mask'):
         build().encode_hard(image, masks & torch.tensor([1, 0, 1, 1]).bool()[:, None, None])
-    with pytest.raises(ValueError, match='7x56 pixels has no patch of 8'):
+    with pytest.raises(ValueError, match='56x7 pixels is smaller than a patch of 8'):
         build().encode_soft(image[:7], masks[:, :7])
 
 

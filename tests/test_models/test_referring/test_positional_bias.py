@@ -31,7 +31,8 @@ def test_whole_words_and_more_directions():
     )
     assert bias.direction('bright yellow shirt') is None
     assert bias.direction('Left guy') == 'left'
-    assert bias.sides('top shelf') == dict(hard=None, soft='top', heat='top')
+    sides = [bias.side('top shelf', target) for target in ('hard', 'soft', 'heat')]
+    assert sides == [None, 'top', 'top'] and bias.side('shelf', 'soft') is None
     assert PositionalBias(directions=()).direction('left') is None
 
 

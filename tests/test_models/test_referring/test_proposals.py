@@ -51,9 +51,19 @@ def test_precomputed(tmp_path, image, masks):
     assert torch.equal(proposer(image, 'a.jpg'), masks)
     assert proposer(image, 'd.jpg').shape == (0, 40, 56)
     for name, fault in (
-        ('b.jpg', r'mask 0 of .*\[5, 6\], the image of \[40, 56\]'),
+        ('b.jpg', r'mask 0 of .*\[5, 6\], but the image has \[40, 56\]'),
         ('c.jpg', 'mask 0 of .* is empty'),
         ('e.jpg', "no masks of 'e.jpg'"),
     ):
         with pytest.raises(ValueError, match=fault):
             proposer(image, name)
+
+
+@pytest.mark.parametrize(
+    ('content', 'fault'), [('{', 'is not a JSON file'), ('[]', 'must hold a JSON object')]
+)
+def test_file_of_masks_that_is_none(tmp_path, content, fault):
+    path = tmp_path / 'masks.json'
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f'masks.json {fault}'):
+        PrecomputedProposer(path=str(path))

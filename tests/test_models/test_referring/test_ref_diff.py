@@ -1,4 +1,4 @@
-"""The segmentor, models/segmentors/ref_diff.py."""
+"""Ref-Diff as a whole."""
 
 import json
 
@@ -8,6 +8,7 @@ import torch
 from mmseg.structures import SegDataSample
 from pycocotools import mask as coco_mask
 
+from mmdiffseg.diffusion import Draws
 from mmdiffseg.models.referring.positional_bias import TARGETS, PositionalBias
 from mmdiffseg.registry import MODELS
 
@@ -63,11 +64,20 @@ def build(stable_diffusion, clip, masks_file):
     return make
 
 
-def ask(model, image, text=None, texts=None, name='a.png'):
+def make_sample(text=None, texts=None, name='a.png'):
     sample = SegDataSample(metainfo=dict(img_path=f'somewhere/{name}'))
     sample.set_metainfo(dict(text=text) if text else dict(texts=texts))
-    inputs = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)  # as mmcv loads it
-    (sample,) = model.test_step(dict(inputs=[inputs], data_samples=[sample]))
+    return sample
+
+
+def as_loaded(image):
+    """A picture as mmcv loads it."""
+    return torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)
+
+
+def ask(model, image, text=None, texts=None, name='a.png'):
+    batch = dict(inputs=[as_loaded(image)], data_samples=[make_sample(text, texts, name)])
+    (sample,) = model.test_step(batch)
     return sample
 
 
@@ -218,3 +228,51 @@ def test_bad_sentences(build, image, text):
     for variant in ('gs', 'ds'):
         with pytest.raises(ValueError, match='must say something|no word|tokens'):
             build(variant).segment(image, [text], name='a.png')
+
+
+@pytest.mark.parametrize('variant', ['g', 'gs', 'ds', 'full'])
+def test_unknown_words_are_noted_alike(build, image, variant):
+    model = build(variant)
+    with pytest.warns(UserWarning, match="does not know 'zebras', the word that 'the blue zebras'"):
+        about, plain = model.segment(image, ['the blue zebras', 'the blue circle'], name='a.png')
+    assert len(about.notes) == 1 and plain.notes == []
+
+
+def test_image_that_the_model_does_not_know(build, image):
+    model = build('gs', generator=dict(max_latent_std=1e-3))
+    for _ in range(2):  # also from the cache
+        with pytest.warns(UserWarning, match='unlike those that the model was trained on'):
+            (referral,) = model.segment(image, TEXTS[:1], name='a.png')
+        assert len(referral.notes) == 1
+
+
+@pytest.mark.parametrize('wrong', ['float', 'grey'])
+def test_bad_images(build, image, wrong):
+    picture = image.astype(float) if wrong == 'float' else image[..., 0]
+    with pytest.raises(ValueError, match=r'must be \(H, W, 3\) uint8 RGB, got \(40, 56'):
+        build('ds').segment(picture, TEXTS[:1], name='a.png')
+
+
+def test_same_picture_under_another_name_has_its_own_masks(build, image):
+    model = build('ds')
+    assert len(model.segment(image, TEXTS[:1], name='a.png')[0].proposals) == 4
+    assert len(model.segment(image, TEXTS[:1], name='none.png')[0].proposals) == 1
+
+
+@pytest.mark.parametrize('first_only', [False, True])
+def test_given_draws_are_shared_out_over_images_and_sentences(build, image, first_only):
+    model = build('gs', first_sentence_only=first_only)
+    pictures, texts = [image, image[::-1].copy()], [TEXTS[:2], TEXTS[1:]]
+    rows = 2 if first_only else 4
+    noise = {name: torch.randn(rows, 4, 16, 16) for name in ('posterior', 'start')}
+    samples = [make_sample(texts=some) for some in texts]
+    samples = model([as_loaded(p) for p in pictures], samples, draws=Draws(noise))
+    number = 0
+    for sample, picture, some in zip(samples, pictures, texts, strict=True):
+        for i, text in enumerate(some[: rows // 2]):
+            own = Draws(noise).select([number], of=rows)
+            (alone,) = model.segment(picture, [text], name='a.png', draws=own)
+            torch.testing.assert_close(sample.attn_map.data[i], alone.heat, atol=0.02, rtol=0)
+            torch.testing.assert_close(sample.ref_scores[i], alone.total, atol=0.02, rtol=0)
+            number += 1
+    assert number == rows

@@ -3,7 +3,7 @@ import torch
 
 from mmdiffseg.models.referring.sam_proposer import SAMProposer, point_grid, stability
 
-ANYTHING = dict(pred_iou_thresh=-100.0, stability_thresh=0.0, box_nms_thresh=1.0)
+ANYTHING = dict(pred_iou_thresh=0.0, stability_thresh=0.0, box_nms_thresh=1.0)
 
 
 def test_points():
@@ -23,7 +23,7 @@ def test_masks_of_everything(sam, image):
     proposer = SAMProposer(checkpoint=sam, points_per_side=3, **ANYTHING)
     masks = proposer(image, '')
     assert masks.shape[1:] == (40, 56) and masks.dtype == torch.bool and len(masks)
-    in_batches = SAMProposer(checkpoint=sam, points_per_side=3, points_per_batch=4, **ANYTHING)
+    in_batches = SAMProposer(checkpoint=sam, points_per_side=3, max_batch=4, **ANYTHING)
     assert torch.equal(in_batches(image, ''), masks)
 
 
@@ -31,6 +31,23 @@ def test_masks_of_everything(sam, image):
 def test_nothing_good_enough(sam, image):
     proposer = SAMProposer(checkpoint=sam, points_per_side=2, pred_iou_thresh=100.0)
     assert proposer(image, '').shape == (0, 40, 56)
+
+
+@torch.no_grad()
+def test_threshold_of_zero_drops_nothing(sam, image):
+    """As segment-anything, although the estimated IoU of these random weights is negative."""
+    settings = dict(points_per_side=3, stability_thresh=0.0, box_nms_thresh=1.0)
+    proposer = SAMProposer(checkpoint=sam, pred_iou_thresh=0.0, **settings)
+    layer = proposer.sam.mask_decoder.iou_prediction_head.proj_out
+    layer.bias.data -= 100
+    everything = proposer(image, '')
+    assert len(everything) > 1
+    layer.bias.data += 200
+    assert len(proposer(image, '')) == len(everything)
+    proposer.pred_iou_thresh = 1e-3
+    assert len(proposer(image, '')) == len(everything)
+    layer.bias.data -= 200
+    assert len(proposer(image, '')) == 0
 
 
 def test_input_fills_the_square_and_is_padded(sam, image):

@@ -5,8 +5,10 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.models.referring.ref_diff import Referral
+from mmdiffseg.models.referring.root_finder import Root
 from mmdiffseg.visualization.pages import referral as module
-from mmdiffseg.visualization.pages.referral import referral_pages
+from mmdiffseg.visualization.pages.referral import answer_page, referral_pages
 
 META = dict(classes=('background', 'referred'), palette=[[47, 50, 60], [243, 156, 18]])
 IMAGE = np.full((20, 30, 3), 128, np.uint8)
@@ -50,3 +52,29 @@ def test_one_page():
         IMAGE, sample(['a cat that sleeps on ' + 'a very ' * 9 + 'old sofa']), META
     )
     assert page.dtype == np.uint8 and page.shape[2] == 3
+
+
+def test_page_of_an_answer():
+    masks = torch.zeros(3, 20, 30, dtype=torch.bool)
+    masks[0, 2:8, 2:9], masks[1, 10:18, 12:25], masks[2] = True, True, True
+    referral = Referral(
+        text='the red circle on the left of the very long sentence',
+        root=Root('circle', 8),
+        proposals=masks,
+        keep=torch.tensor([True, True, False]),
+        scores=dict(gen=torch.tensor([0.1, 0.6, torch.nan])),
+        total=torch.tensor([0.1, 0.6, 0.0]),
+        index=1,
+        heat=torch.rand(20, 30).double(),
+    )
+    image = np.full((20, 30, 3), 200, dtype=np.uint8)
+    with_heat = answer_page(image, referral)
+    referral.heat = None
+    without = answer_page(image, referral, proposals=1)
+    # image, answer, attention and both kept proposals; image, answer and one proposal
+    assert with_heat.shape[1] == 8 + 5 * 264 and without.shape[1] == 8 + 3 * 264
+    referral.notes = ['a doubt that is long enough to fill more than a single line ' * 3]
+    noted = answer_page(image, referral, proposals=1)
+    assert noted.shape[1] == without.shape[1] and noted.shape[0] > without.shape[0] + 20
+    assert (noted[: without.shape[0]] == without).all()
+    assert (noted[without.shape[0] :] < 100).any()

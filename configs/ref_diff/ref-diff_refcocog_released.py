@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/ref_diff_released.py',
-    '../_base_/datasets/refcocog_google.py',
+    '../_base_/datasets/refcocog.py',
     '../_base_/default_runtime.py',
     '../_base_/zero_shot.py',
 ]

@@ -1,7 +1,6 @@
 _base_ = [
     '../_base_/models/ref_diff.py',
-    '../_base_/datasets/refcocog_umd.py',
+    '../_base_/datasets/refcocog.py',
     '../_base_/default_runtime.py',
     '../_base_/zero_shot.py',
 ]
-test_dataloader = dict(dataset=dict(split='test'))

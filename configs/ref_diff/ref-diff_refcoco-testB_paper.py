@@ -1,7 +1,0 @@
-_base_ = [
-    '../_base_/models/ref_diff_paper.py',
-    '../_base_/datasets/refcoco.py',
-    '../_base_/default_runtime.py',
-    '../_base_/zero_shot.py',
-]
-test_dataloader = dict(dataset=dict(split='testB'))

@@ -1,8 +1,0 @@
-_base_ = [
-    '../_base_/models/ref_diff_released.py',
-    '../_base_/datasets/refcocog_umd.py',
-    '../_base_/default_runtime.py',
-    '../_base_/zero_shot.py',
-]
-test_dataloader = dict(dataset=dict(sample_by='ref'))
-test_evaluator = dict(released_weighted_iou=True)
