@@ -1,9 +1,23 @@
 """The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
 
+from mmdiffseg.diffusion.categorical import (
+    AbsorbingDiffusion,
+    BernoulliDiffusion,
+    CategoricalDiffusion,
+    CCDMCosineBetas,
+    UniformDiffusion,
+    gumbel,
+)
+from mmdiffseg.diffusion.categorical_loss import (
+    categorical_cross_entropy,
+    categorical_kl,
+    categorical_loss,
+)
 from mmdiffseg.diffusion.corruption import Preconditioner, corrupt
 from mmdiffseg.diffusion.depth_encoder import DepthEncoder
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
 from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
+from mmdiffseg.diffusion.flow import LinearInterpolant
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
     BinaryMaskEncoder,
@@ -33,8 +47,12 @@ from mmdiffseg.diffusion.uncertainty import (
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
 
 __all__ = [
+    'AbsorbingDiffusion',
     'AnalogBitsEncoder',
+    'BernoulliDiffusion',
     'BinaryMaskEncoder',
+    'CCDMCosineBetas',
+    'CategoricalDiffusion',
     'ChangeCount',
     'ClassEmbeddingEncoder',
     'CosineBetas',
@@ -49,6 +67,7 @@ __all__ = [
     'Draws',
     'LabelEncoder',
     'LinearBetas',
+    'LinearInterpolant',
     'LinearLogSNR',
     'MaskSetEncoder',
     'MultiLabelEncoder',
@@ -59,10 +78,15 @@ __all__ = [
     'Sampler',
     'Step',
     'Tracker',
+    'UniformDiffusion',
+    'categorical_cross_entropy',
+    'categorical_kl',
+    'categorical_loss',
     'corrupt',
     'ddim_step',
     'ddpm_step',
     'fill_slots',
+    'gumbel',
     'learned_log_variance',
     'noise_name',
     'sample_generator',

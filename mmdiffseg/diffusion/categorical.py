@@ -1,0 +1,380 @@
+"""Diffusion over label maps: pixels change their class; nothing Gaussian is added.
+
+Notation: B batch, K classes, S states of a pixel (K, and one more for a kernel that masks), h w the
+size of the map. Label maps (B, h, w) hold integers; their probabilities are (B, S, h, w). Wherever
+probabilities are taken, a label map stands for its one-hot map. Times are integers 0 .. T - 1,
+noisier upwards, and -1 is the clean end, as in :mod:`mmdiffseg.diffusion.discrete`. abar_t, the
+share of pixels that no step has touched, is the schedule's ``alphas_cumprod``.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, table_at
+from mmdiffseg.registry import NOISE_SCHEDULES
+
+SKIPS = ('exact', 'ccdm')
+
+
+@NOISE_SCHEDULES.register_module()
+class CCDMCosineBetas(CosineBetas):
+    """The cosine tables of CCDM's released code, for converted checkpoints and parity.
+
+    They are rounded to float32, and ``alphas_cumprod`` is not the product of 1 - beta: it is
+    f(t / T) where the product is f((t + 1) / T) / f(0), so it is one step late.
+
+    Args:
+        num_timesteps: Length T of the chain.
+    """
+
+    def __init__(self, *, num_timesteps: int = 250) -> None:
+        super().__init__(num_timesteps=num_timesteps)
+        self.betas = 1 - (1 - self.betas.float()).double()
+        u = torch.arange(num_timesteps, dtype=torch.float32, device='cpu') / num_timesteps
+        self.alphas_cumprod = (((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2).double()
+
+
+class CategoricalDiffusion:
+    """What all kernels share: a forward process, its exact posterior, and draws from both.
+
+    Args:
+        num_classes: Number K of classes, at least 2.
+        schedule: Discrete schedule, or its config.
+        ignore_index: Label of the pixels without a class. They are pure noise at every time.
+    """
+
+    #: where every chain ends
+    clean_time = -1
+
+    def __init__(
+        self, *, num_classes: int, schedule: DiscreteSchedule | dict, ignore_index: int = 255
+    ) -> None:
+        if num_classes < 2:
+            raise ValueError(
+                f'num_classes={num_classes}: a label map needs at least 2, background included'
+            )
+        if isinstance(schedule, dict):
+            schedule = NOISE_SCHEDULES.build(schedule)
+        if not isinstance(schedule, DiscreteSchedule):
+            raise TypeError(
+                f'categorical diffusion counts its steps, {type(schedule).__name__} does not: use '
+                "a discrete schedule, such as dict(type='CosineBetas', num_timesteps=250)"
+            )
+        self.num_classes = num_classes
+        self.schedule = schedule
+        self.ignore_index = ignore_index
+        # two tables, because the two of CCDM's release disagree: the product of the steps' kernels,
+        # and the marginal; both from time -1 on
+        kept = (1 - schedule.betas).cumprod(0)
+        self._kernel_table = F.pad(kept, (1, 0), value=1.0)
+        self._marginal_table = F.pad(schedule.alphas_cumprod, (1, 0), value=1.0)
+
+    @property
+    def num_states(self) -> int:
+        """Number S of states a pixel can be in."""
+        return self.num_classes
+
+    @property
+    def num_timesteps(self) -> int:
+        """Length T of the chain."""
+        return self.schedule.num_timesteps
+
+    def time_pairs(self, steps: int, *, spacing: str = 'uniform') -> list[tuple[int, int]]:
+        """See :func:`mmdiffseg.diffusion.discrete.discrete_time_pairs`; CCDM's is ``uniform``."""
+        return self.schedule.time_pairs(steps, spacing=spacing)
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """Probabilities (B, S, h, w), float32, of labels (B, h, w); pure noise where ignored."""
+        labels = labels.long()
+        rows = labels.masked_fill(labels == self.ignore_index, self.num_states)
+        codes = torch.cat([torch.eye(self.num_states), self.prior().float()[None]])
+        one_hot = F.embedding(rows, codes.to(labels.device))  # (B, h, w, S)
+        return one_hot.permute(0, 3, 1, 2)
+
+    def prior(self) -> Tensor:
+        """Probabilities (S,), float64, of a pixel of pure noise."""
+        raise NotImplementedError
+
+    def transition(self, z_s: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """The forward kernel q(z_t | z_s) of a jump over any number of steps.
+
+        Args:
+            z_s: Map at the earlier time, labels or probabilities.
+            s: Its time (B,) or (1,), -1 .. T - 1.
+            t: The later time, same shape.
+
+        Returns:
+            Probabilities (B, S, h, w).
+        """
+        self._check_times(t, s)
+        return self._towards_prior(self._probs(z_s), self._untouched(t, s))
+
+    def marginal(self, x0: Tensor, t: Tensor) -> Tensor:
+        """The probabilities q(z_t | x0) (B, S, h, w) of what :meth:`corrupt` draws.
+
+        Args:
+            x0: Clean map, labels or probabilities.
+            t: Time (B,) or (1,), 0 .. T - 1.
+        """
+        return self._towards_prior(self._probs(x0), _at(self._marginal_table, t))
+
+    def corrupt(self, labels: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Draw z_t given clean labels.
+
+        Args:
+            labels: Labels (B, h, w) in [0, K) or ``ignore_index``.
+            t: Time (B,) or (1,), 0 .. T - 1.
+            noise: Gumbel noise (B, S, h, w), see :func:`gumbel`.
+
+        Returns:
+            States (B, h, w), int64.
+
+        Raises:
+            ValueError: A label is outside the classes.
+        """
+        known = labels[labels != self.ignore_index]
+        if ((known < 0) | (known >= self.num_classes)).any():
+            raise ValueError(
+                f'labels run from {known.min()} to {known.max()}, outside [0, {self.num_classes}): '
+                f'correct num_classes, or set them to ignore_index={self.ignore_index}'
+            )
+        return self.draw(self.marginal(labels, t), noise)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """Draw the pure noise (B, h, w) that chains start from; ``noise`` as in :meth:`draw`."""
+        return self.draw(self.prior().to(noise)[:, None, None].expand(noise.shape), noise)
+
+    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """The exact q(z_s | z_t, x0) of a jump from t to s, averaged over x0 where it is uncertain.
+
+        With the one-hot map of true labels this is Bayes' rule; with a network's probabilities of
+        x0 it is the reverse kernel sum_d p_d q(z_s | z_t, x0 = d).
+
+        Args:
+            z_t: Map at time t: states (B, h, w), or probabilities (B, S, h, w) where the expected
+                state is carried on.
+            x0: Clean map, labels or probabilities (B, K, h, w) that sum to one.
+            t: Time (B,) or (1,), 0 .. T - 1.
+            s: Earlier time, same shape, -1 .. t - 1.
+
+        Returns:
+            Probabilities (B, S, h, w), of the type of ``x0`` but float32 at least.
+        """
+        raise NotImplementedError
+
+    def draw(self, probs: Tensor, noise: Tensor) -> Tensor:
+        """Draw one state for every pixel: argmax(log p + g) has the probabilities p.
+
+        Args:
+            probs: Probabilities (B, S, h, w).
+            noise: Gumbel noise, same shape.
+
+        Returns:
+            States (B, h, w), int64.
+        """
+        return (self.all_states(probs).log() + noise).argmax(dim=1)
+
+    def all_states(self, probs: Tensor) -> Tensor:
+        """The probability of every state (B, S, h, w); here what is given."""
+        return probs
+
+    def _towards_prior(self, x: Tensor, untouched: Tensor) -> Tensor:
+        touched = _like((1 - untouched) * self.prior().to(untouched)[:, None, None], x)
+        return _like(untouched, x) * x + touched
+
+    def _untouched(self, t: Tensor, s: Tensor) -> Tensor:
+        """Share (B, 1, 1, 1), float64, of the pixels that the steps from s to t leave alone."""
+        return _at(self._kernel_table, t) / _at(self._kernel_table, s)
+
+    def _probs(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        if not x.is_floating_point():
+            return self.one_hot(x).to(dtype)
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    def _check_times(self, t: Tensor, s: Tensor) -> None:
+        for time in (t, s):
+            if time.is_floating_point():
+                raise TypeError(f'times are integers -1 .. {self.num_timesteps - 1}, got {time}')
+        if not ((-1 <= s) & (s < t) & (t < self.num_timesteps)).all():
+            raise ValueError(
+                f'a jump goes from t={t.tolist()} to an earlier s={s.tolist()}, both in -1 .. '
+                f'{self.num_timesteps - 1}'
+            )
+
+
+@NOISE_SCHEDULES.register_module()
+class UniformDiffusion(CategoricalDiffusion):
+    """A step gives a pixel a class drawn evenly from all of them, with probability beta_t.
+
+    CCDM's kernel (Zbinden et al., Stochastic Segmentation with Conditional Categorical Diffusion
+    Models, 2023), after multinomial diffusion (Hoogeboom et al., 2021).
+
+    Args:
+        num_classes: Number K of classes, at least 2.
+        schedule: Discrete schedule, or its config.
+        ignore_index: Label of the pixels without a class. They are pure noise at every time.
+        skip: ``exact``, or ``ccdm`` as released: a jump of several steps uses the kernel of the
+            step t to t - 1, so that pixels stay far noisier than their time says.
+
+    Example:
+        >>> diffusion = UniformDiffusion(num_classes=2, schedule=CosineBetas(num_timesteps=250))
+        >>> z = diffusion.start(gumbel((1, 2, 8, 8)))  # (1, 8, 8)
+        >>> for t, s in torch.tensor(diffusion.time_pairs(25))[..., None]:
+        ...     x0 = network(diffusion.one_hot(z), t)  # (1, 2, 8, 8), sums to one
+        ...     z = diffusion.draw(diffusion.posterior(z, x0, t, s), gumbel((1, 2, 8, 8)))
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        schedule: DiscreteSchedule | dict,
+        ignore_index: int = 255,
+        skip: str = 'exact',
+    ) -> None:
+        super().__init__(num_classes=num_classes, schedule=schedule, ignore_index=ignore_index)
+        if skip not in SKIPS:
+            raise ValueError(f'skip must be one of {SKIPS}, got {skip!r}')
+        self.skip = skip
+
+    def prior(self) -> Tensor:
+        """See :meth:`CategoricalDiffusion.prior`: every class alike."""
+        return torch.full((self.num_classes,), 1 / self.num_classes, dtype=torch.float64)
+
+    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.posterior`; O(K) a pixel."""
+        x0 = self._probs(x0)
+        like, known, unknown = self._jump(self._probs(z_t, x0.dtype), t, s)
+        # The posterior is linear in x0 after x0 is divided by the evidence of each class; that is
+        # C like_d + (1 - C) / K because `like` sums to one.
+        ratio = x0 / (known * like + unknown)
+        return like * (known * ratio + unknown * ratio.sum(dim=1, keepdim=True))
+
+    def _jump(self, z_t: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q(z_t | z_s) as a function of z_s, C = abar_s, and (1 - C) / K."""
+        self._check_times(t, s)
+        if self.skip == 'ccdm':
+            s = t - 1
+        known = _at(self._marginal_table, s)
+        unknown = (1 - known) / self.num_classes
+        like = self._towards_prior(z_t, self._untouched(t, s))
+        return like, _like(known, z_t), _like(unknown, z_t)
+
+
+@NOISE_SCHEDULES.register_module()
+class BernoulliDiffusion(UniformDiffusion):
+    """:class:`UniformDiffusion` of two classes, told by the probability of class 1 alone.
+
+    Maps of probabilities are (B, 1, h, w), as a network of one output channel and a sigmoid gives
+    them. Draws still take noise (B, 2, h, w): the same noise draws the same labels. After BerDiff
+    (Chen et al., Conditional Bernoulli Diffusion for Medical Image Segmentation, 2023), whose
+    released forward process leaves out the (1 - abar_t) / 2.
+
+    Args:
+        schedule: Discrete schedule, or its config.
+        ignore_index: Label of the pixels without a class. They are pure noise at every time.
+        skip: See :class:`UniformDiffusion`.
+    """
+
+    def __init__(
+        self, *, schedule: DiscreteSchedule | dict, ignore_index: int = 255, skip: str = 'exact'
+    ) -> None:
+        super().__init__(num_classes=2, schedule=schedule, ignore_index=ignore_index, skip=skip)
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """Probability (B, 1, h, w), float32, of class 1; one half where ignored."""
+        return super().one_hot(labels)[:, 1:]
+
+    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.posterior`, with one channel for two."""
+        x0 = self._probs(x0)
+        like, known, unknown = self._jump(self._probs(z_t, x0.dtype), t, s)
+
+        def given(clean: int) -> Tensor:
+            one, zero = (
+                like * (known * clean + unknown),
+                (1 - like) * (known * (1 - clean) + unknown),
+            )
+            return one / (one + zero)
+
+        return x0 * given(1) + (1 - x0) * given(0)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.start`."""
+        return noise.argmax(dim=1)
+
+    def all_states(self, probs: Tensor) -> Tensor:
+        """Probabilities (B, 2, h, w) of both classes."""
+        return torch.cat([1 - probs, probs], dim=1)
+
+    def _towards_prior(self, x: Tensor, untouched: Tensor) -> Tensor:
+        return _like(untouched, x) * x + _like((1 - untouched) / 2, x)
+
+
+@NOISE_SCHEDULES.register_module()
+class AbsorbingDiffusion(CategoricalDiffusion):
+    """A step hides a pixel with probability beta_t; a hidden pixel is in state K and stays so.
+
+    After D3PM (Austin et al., 2021). The network sees S = K + 1 states and tells K classes. At the
+    last time every pixel is hidden, whatever the schedule's last abar.
+
+    Args:
+        num_classes: Number K of classes, at least 2.
+        schedule: Discrete schedule, or its config.
+        ignore_index: Label of the pixels without a class. They are hidden at every time.
+    """
+
+    def __init__(
+        self, *, num_classes: int, schedule: DiscreteSchedule | dict, ignore_index: int = 255
+    ) -> None:
+        super().__init__(num_classes=num_classes, schedule=schedule, ignore_index=ignore_index)
+        for table in (self._kernel_table, self._marginal_table):
+            table[-1] = 0
+
+    @property
+    def num_states(self) -> int:
+        """The classes and the hidden state."""
+        return self.num_classes + 1
+
+    def prior(self) -> Tensor:
+        """See :meth:`CategoricalDiffusion.prior`: hidden."""
+        return torch.eye(self.num_states, dtype=torch.float64)[-1]
+
+    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.posterior`: hidden pixels may appear, others stay."""
+        self._check_times(t, s)
+        x0 = self._probs(x0)[:, : self.num_classes]
+        z_t = self._probs(z_t, x0.dtype)
+        seen, hidden = z_t.split([self.num_classes, 1], dim=1)
+        stays = (1 - _at(self._marginal_table, s)) / (1 - _at(self._marginal_table, t))
+        appears = hidden * _like(1 - stays, z_t)
+        return torch.cat([seen + appears * x0, hidden * _like(stays, z_t)], dim=1)
+
+
+def gumbel(
+    shape: tuple[int, ...],
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Standard Gumbel noise -log(-log u), the noise of draws from categories.
+
+    Args:
+        shape: Shape of the result.
+        generator: Draws it; None for torch's global one.
+        device: Where the noise lives; the generator must live there too.
+    """
+    return -torch.empty(shape, device=device).exponential_(generator=generator).log()
+
+
+def _at(table: Tensor, t: Tensor) -> Tensor:
+    """Entries (B, 1, 1, 1) of a table that starts at time -1, float64."""
+    return table_at(table, t + 1).view(-1, 1, 1, 1)
+
+
+def _like(coefficient: Tensor, x: Tensor) -> Tensor:
+    # cast after the arithmetic: 1 - abar loses its digits in float32
+    return coefficient.to(x)
