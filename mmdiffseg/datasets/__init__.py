@@ -7,6 +7,7 @@ from mmdiffseg.datasets.binary_seg import BinarySegDataset
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
 from mmdiffseg.datasets.cityscapes_instances import CityscapesInstanceDataset
+from mmdiffseg.datasets.class_flips import CamVidFlipsDataset, CityscapesFlipsDataset
 from mmdiffseg.datasets.depth_folder import DepthFolderDataset, NYUDataset, ShapesDepthDataset
 from mmdiffseg.datasets.depth_list import KITTIDepthDataset, SUNRGBDDepthDataset
 from mmdiffseg.datasets.in_context import (
@@ -18,6 +19,7 @@ from mmdiffseg.datasets.in_context import (
     WeightedInfiniteSampler,
     WholeFrameSampler,
 )
+from mmdiffseg.datasets.multi_rater import MultiRaterDataset
 from mmdiffseg.datasets.referring import PhraseCutDataset, RefCOCODataset
 from mmdiffseg.datasets.seeded import SeededDataset, SeededInfiniteSampler
 from mmdiffseg.datasets.seg_folder import FileChecks, SegFolderDataset
@@ -29,7 +31,9 @@ __all__ = [
     'BinarySegDataset',
     'COCO20iDataset',
     'CamVidDataset',
+    'CamVidFlipsDataset',
     'CityscapesDataset',
+    'CityscapesFlipsDataset',
     'CityscapesInstanceDataset',
     'CocoEpisodeDataset',
     'DepthFolderDataset',
@@ -37,6 +41,7 @@ __all__ = [
     'InContextDataset',
     'InstanceMaskDataset',
     'KITTIDepthDataset',
+    'MultiRaterDataset',
     'NYUDataset',
     'NuScenesMapDataset',
     'PhraseCutDataset',

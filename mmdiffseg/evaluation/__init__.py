@@ -12,6 +12,7 @@ from mmdiffseg.evaluation.davis import contour_accuracy, region_similarity
 from mmdiffseg.evaluation.davis_metric import DavisJFMetric
 from mmdiffseg.evaluation.depth_errors import crop_mask, depth_errors
 from mmdiffseg.evaluation.depth_metric import DepthMetric
+from mmdiffseg.evaluation.distribution_metric import DistributionMetric
 from mmdiffseg.evaluation.episodes import binary_counts, class_iou, fb_iou, mean_iou
 from mmdiffseg.evaluation.in_context_iou_metric import InContextIoUMetric
 from mmdiffseg.evaluation.map_iou_metric import MapIoUMetric, map_counts, map_iou
@@ -22,6 +23,7 @@ __all__ = [
     'BinaryMaskMetric',
     'DavisJFMetric',
     'DepthMetric',
+    'DistributionMetric',
     'InContextIoUMetric',
     'MapIoUMetric',
     'RefIoUMetric',

@@ -3,6 +3,7 @@
 from mmdiffseg.datasets.transforms.bev_maps import LoadBEVFeature, LoadMapMasks, PackMapInputs
 from mmdiffseg.datasets.transforms.check_depth import CheckDepth
 from mmdiffseg.datasets.transforms.check_labels import CheckLabels
+from mmdiffseg.datasets.transforms.class_flips import FlipClasses
 from mmdiffseg.datasets.transforms.color_aug import ColorAug
 from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
@@ -11,7 +12,9 @@ from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
 from mmdiffseg.datasets.transforms.load_instance_union import LoadInstanceUnion
 from mmdiffseg.datasets.transforms.load_polygon_union import LoadPolygonUnion
+from mmdiffseg.datasets.transforms.load_raters import DrawRater, LoadRaters
 from mmdiffseg.datasets.transforms.pack_in_context import PackInContextInputs
+from mmdiffseg.datasets.transforms.pack_raters import PackRaterInputs
 from mmdiffseg.datasets.transforms.resize_without_antialias import ResizeWithoutAntialias
 from mmdiffseg.datasets.transforms.rotate_scale import RandomRotateScale
 from mmdiffseg.datasets.transforms.select_concept import (
@@ -28,6 +31,8 @@ __all__ = [
     'ColorJitter',
     'CropInstance',
     'DecodeSUNRGBDDepth',
+    'DrawRater',
+    'FlipClasses',
     'KBCrop',
     'LabelsToUint8',
     'LoadBEVFeature',
@@ -35,10 +40,12 @@ __all__ = [
     'LoadInstanceMask',
     'LoadInstanceUnion',
     'LoadMapMasks',
+    'LoadRaters',
     'LoadPolygonUnion',
     'NYUCrop',
     'PackInContextInputs',
     'PackMapInputs',
+    'PackRaterInputs',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
     'SelectClass',
