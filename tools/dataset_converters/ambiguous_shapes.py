@@ -14,7 +14,7 @@ one. All maps that can occur are enumerated, at most 66 a picture, and equal one
     images/{train,val}/000000.jpg                the same pictures as shapes.py gives for this seed
     mode01/{train,val}/000000.png, mode02/ ...   every possible label map, the likeliest first
     weights_{train,val}.json                     {picture: {mode: probability}}
-    habits_{train,val}.json                      {picture: {mode: [[habit, stars kept, probability]]}}
+    habits_{train,val}.json                      {picture: {mode: [[habit, stars, probability]]}}
     rater1/ ... rater4/{train,val}/000000.png    four raters drawn once, as real data sets have them
 
 Train on `mode*` with the weights (a fresh rater every visit) or on `rater*`; test on `mode*`.
@@ -25,7 +25,6 @@ Train on `mode*` with the weights (a fresh rater every visit) or on `rater*`; te
 import argparse
 import itertools
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
