@@ -1,8 +1,10 @@
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
 import mmdiffseg  # noqa: F401  before mmseg and timm: compat mends their import where needed
 
@@ -28,3 +30,14 @@ def shapes_root(make_shapes, tmp_path_factory):
     done = make_shapes(root, '--train', 6, '--val', 3, '--size', 64, 64)
     assert done.returncode == 0, done.stderr
     return root
+
+
+@pytest.fixture
+def log_lines():
+    """Warnings in mmengine's log during a test."""
+    logger, lines = MMLogger.get_current_instance(), []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
