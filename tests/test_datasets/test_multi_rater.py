@@ -55,7 +55,7 @@ def build(root, *, pipeline=TEST, raters='rater*/val', classes=CLASSES, **option
 
 
 def areas(sample):
-    return sample['data_samples'].gt_raters.data.sum(dim=(1, 2)).tolist()
+    return sample['data_samples'].gt_raters.data.long().sum(dim=(1, 2)).tolist()
 
 
 def test_testing_sees_all_raters(root):

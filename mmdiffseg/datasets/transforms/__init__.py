@@ -17,6 +17,7 @@ from mmdiffseg.datasets.transforms.pack_in_context import PackInContextInputs
 from mmdiffseg.datasets.transforms.pack_raters import PackRaterInputs
 from mmdiffseg.datasets.transforms.resize_without_antialias import ResizeWithoutAntialias
 from mmdiffseg.datasets.transforms.rotate_scale import RandomRotateScale
+from mmdiffseg.datasets.transforms.score_at_input_size import ScoreAtInputSize
 from mmdiffseg.datasets.transforms.select_concept import (
     SelectClass,
     SelectObject,
@@ -48,6 +49,7 @@ __all__ = [
     'PackRaterInputs',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
+    'ScoreAtInputSize',
     'SelectClass',
     'SelectObject',
     'SelectVideoClass',

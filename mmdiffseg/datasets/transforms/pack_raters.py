@@ -23,13 +23,13 @@ class PackRaterInputs(PackSegInputs):
         """Pack one image.
 
         Returns:
-            What ``PackSegInputs`` returns; the data sample has ``gt_raters``, (R, H, W) int64.
+            What ``PackSegInputs`` returns; the data sample has ``gt_raters``, (R, H, W) uint8.
         """
         packed = super().transform(results)
         if 'gt_raters' in results:
             # (H, W, R) -> (R, H, W)
             maps = np.ascontiguousarray(results['gt_raters'].transpose(2, 0, 1))
-            packed['data_samples'].gt_raters = PixelData(data=torch.from_numpy(maps).long())
+            packed['data_samples'].gt_raters = PixelData(data=torch.from_numpy(maps))
         return packed
 
     def __repr__(self) -> str:
