@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
+from numpy.typing import NDArray
 
 from mmdiffseg.evaluation.distributions import image_scores
 from mmdiffseg.registry import METRICS
@@ -32,6 +33,9 @@ class DistributionMetric(BaseMetric):
             ``left_out`` (Probabilistic U-Net's class switches).
         ignore_index: Label of the pixels that do not count.
         output_file: A new JSON file for the scores of every image.
+        samples_dir: A new or empty folder for ``<image>.npz`` with the ``samples``, ``raters`` and
+            ``weights`` of every image, which ``samples_vs_quality.py`` reads. A further evaluation
+            in the same run replaces the files.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs.
 
@@ -47,6 +51,7 @@ class DistributionMetric(BaseMetric):
         empty: str = 'agrees',
         ignore_index: int = 255,
         output_file: str | None = None,
+        samples_dir: str | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -60,6 +65,13 @@ class DistributionMetric(BaseMetric):
         self.output_file = output_file and Path(output_file)
         if self.output_file and self.output_file.exists() and is_main_process():
             raise FileExistsError(f'output_file {output_file} exists: choose another, or remove it')
+        self.samples_dir = samples_dir and Path(samples_dir)
+        if self.samples_dir and is_main_process():
+            if self.samples_dir.is_dir() and any(self.samples_dir.iterdir()):
+                raise FileExistsError(
+                    f'samples_dir {samples_dir} is not empty: choose another, or remove it'
+                )
+            self.samples_dir.mkdir(parents=True, exist_ok=True)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Score a batch.
@@ -73,12 +85,13 @@ class DistributionMetric(BaseMetric):
             ValueError: There are no samples or raters, or they do not fit each other.
         """
         for sample in data_samples:
-            name = sample['img_path']
             samples, raters = self._maps(sample)
+            weights = sample.get('rater_weights')
+            if self.samples_dir:
+                self._write(sample['img_path'], samples, raters, weights)
             valid = (raters != self.ignore_index).all(axis=0)
-            result = dict(image=name, raters=len(raters))
+            result = dict(image=sample['img_path'], raters=len(raters))
             if valid.any():
-                weights = sample.get('rater_weights')
                 result['scores'] = {}
                 for count in self.num_samples or [len(samples)]:
                     scores = image_scores(
@@ -128,7 +141,21 @@ class DistributionMetric(BaseMetric):
     def _classes(self) -> Sequence[int]:
         return self.classes or range(1, len(self.dataset_meta['classes']))
 
-    def _maps(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
+    def _write(
+        self, name: str, samples: NDArray, raters: NDArray, weights: Sequence[float] | None
+    ) -> None:
+        path = self.samples_dir / f'{Path(name).stem}.npz'
+        if any(
+            result['image'] != name and Path(result['image']).stem == path.stem
+            for result in self.results
+        ):
+            raise ValueError(f'two images would be written to {path}: give images different names')
+        maps = dict(samples=samples.astype(np.uint8), raters=raters.astype(np.uint8))
+        if weights is not None:
+            maps['weights'] = np.asarray(weights)
+        np.savez_compressed(path, **maps)
+
+    def _maps(self, sample: dict) -> tuple[NDArray, NDArray]:
         name = sample['img_path']
         if 'gt_raters' not in sample:
             raise ValueError(

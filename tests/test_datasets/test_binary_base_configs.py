@@ -74,7 +74,7 @@ def test_scores_masks_at_the_size_of_the_files(base):
 def test_the_guide_to_own_masks_is_a_working_config(tmp_path):
     guide = (BASES.parents[2] / 'docs/datasets.md').read_text()
     blocks = re.findall(r'```python\n(.*?)```', guide, re.S)
-    (example,) = [block for block in blocks if 'foreground=' in block]
+    (example,) = [block for block in blocks if 'segdiff_small_dsb2018' in block]
     path = tmp_path / 'own.py'
     path.write_text(example.replace("'./segdiff_small_dsb2018.py'", f"'{BASES}/dsb2018_128.py'"))
     cfg = Config.fromfile(path)

@@ -1,5 +1,5 @@
 # Cityscapes at 512x256 whose classes flip to twins by themselves (Kohl et al., 2018): 32 modes.
-# Their split trains on 15 cities, validates on Darmstadt, Moenchengladbach and Ulm, and tests on `val`.
+# Their split trains on 15 cities, validates on Darmstadt, Moenchengladbach and Ulm, tests on `val`.
 dataset_type = 'mmdiffseg.CityscapesFlipsDataset'
 data_root = 'data/cityscapes'
 crop_size = (256, 512)
