@@ -3,6 +3,7 @@
 from mmdiffseg.visualization.depth import depth_colours, depth_picture, relative_error
 from mmdiffseg.visualization.film import write_film
 from mmdiffseg.visualization.layers import layers_picture
+from mmdiffseg.visualization.mode_bars import mode_bars
 from mmdiffseg.visualization.overlay import (
     error_map,
     grey_map,
@@ -21,6 +22,7 @@ __all__ = [
     'heat_overlay',
     'label_overlay',
     'layers_picture',
+    'mode_bars',
     'panel',
     'relative_error',
     'reliability_diagram',

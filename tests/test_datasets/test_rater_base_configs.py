@@ -1,6 +1,7 @@
 """The dataset bases with several raters, run on a few generated files of each layout."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 
 import mmdiffseg.datasets
-from mmdiffseg.registry import METRICS
+from mmdiffseg.registry import DATASETS, METRICS
 
 BASES = Path(mmdiffseg.datasets.__file__).parents[2] / 'configs/_base_/datasets'
 SPLITS = ('train', 'val', 'test')
@@ -89,3 +90,26 @@ def test_raters_score_each_other(base):
         scores = metric.evaluate(2)
         (ged,) = (score for name, score in scores.items() if name.startswith('GED@'))
         assert ged == pytest.approx(0, abs=0.02)
+
+
+def test_the_guide_to_own_raters_is_a_working_config(tmp_path):
+    guide = (BASES.parents[2] / 'docs/datasets.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', guide, re.S)
+    (example,) = [block for block in blocks if 'chase_db1' in block]
+    path = tmp_path / 'own.py'
+    path.write_text(example.replace("'./chase_db1.py'", f"'{BASES}/chase_db1.py'"))
+    cfg = Config.fromfile(path)
+    init_default_scope('mmseg')
+    for split in ('train', 'val'):
+        for folder in ('images', 'anna', 'ben'):
+            shape = (140, 150, 3) if folder == 'images' else (140, 150)
+            (tmp_path / folder / split).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / folder / split / 'a.png'), np.full(shape, 255, np.uint8))
+    for split in ('train', 'val'):
+        options = cfg[f'{split}_dataloader'].dataset
+        options.update(data_root=str(tmp_path), raters=[f'anna/{split}', f'ben/{split}'])
+        dataset = DATASETS.build(options)
+        assert dataset.metainfo['classes'] == ('background', 'lesion')
+        sample = dataset[0]['data_samples']
+        labels = sample.gt_sem_seg if split == 'train' else sample.gt_raters
+        assert (labels.data == 1).all()

@@ -116,6 +116,23 @@ def test_scores_of_every_image_are_written(tmp_path):
         build(output_file=str(path))
 
 
+def test_samples_are_kept(tmp_path):
+    folder = tmp_path / 'kept'
+    maps = np.array([[[0, 0]], [[1, 1]]])
+    one = sample(maps, maps[[0, 1, 1]], name='x/a.png', rater_weights=[0.75, 0.25])
+    score(build(samples_dir=str(folder)), one, sample(maps, maps, name='x/b.png'))
+    with np.load(folder / 'a.npz') as file:
+        assert (file['samples'] == maps[[0, 1, 1]]).all()
+        assert (file['raters'] == maps).all()
+        assert file['weights'].tolist() == [0.75, 0.25]
+    with np.load(folder / 'b.npz') as file:
+        assert 'weights' not in file
+    with pytest.raises(FileExistsError, match='is not empty'):
+        build(samples_dir=str(folder))
+    with pytest.raises(ValueError, match='two images would be written to .*a.npz'):
+        score(build(samples_dir=str(tmp_path / 'two')), one, sample(maps, maps, name='y/a.png'))
+
+
 RATERS = np.zeros((2, 4, 6))
 
 

@@ -17,12 +17,10 @@ def merge_equal_maps(
         The different maps in the order of their first copy (m, ...), their weights (m,), and the
         number of its mode for every map (M,).
     """
-    _, first, mode = np.unique(
-        maps.reshape(len(maps), -1), axis=0, return_index=True, return_inverse=True
-    )
-    order = np.argsort(first)
-    mode = np.argsort(order)[mode.reshape(-1)]
-    return maps[first[order]], np.bincount(mode, weights), mode
+    numbers = {}
+    mode = np.array([numbers.setdefault(labels.tobytes(), len(numbers)) for labels in maps])
+    first = np.unique(mode, return_index=True)[1]
+    return maps[first], np.bincount(mode, weights), mode
 
 
 def mode_census(across: NDArray) -> NDArray[np.float64]:
