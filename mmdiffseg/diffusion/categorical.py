@@ -294,17 +294,15 @@ class BernoulliDiffusion(UniformDiffusion):
         like, known, unknown = self._jump(self._probs(z_t, x0.dtype), t, s)
 
         def given(clean: int) -> Tensor:
-            one, zero = (
-                like * (known * clean + unknown),
-                (1 - like) * (known * (1 - clean) + unknown),
-            )
+            one = like * (known * clean + unknown)
+            zero = (1 - like) * (known * (1 - clean) + unknown)
             return one / (one + zero)
 
         return x0 * given(1) + (1 - x0) * given(0)
 
     def start(self, noise: Tensor) -> Tensor:
         """See :meth:`CategoricalDiffusion.start`."""
-        return noise.argmax(dim=1)
+        return noise.argmax(dim=1)  # both classes are equally likely
 
     def all_states(self, probs: Tensor) -> Tensor:
         """Probabilities (B, 2, h, w) of both classes."""

@@ -220,6 +220,17 @@ def test_ignored_pixels_are_noise():
     assert (hidden.start(noise) == 2).all()
 
 
+def test_every_pixel_is_hidden_at_the_last_time():
+    hidden, last = absorbing(3, 20), torch.tensor([19])
+    labels = torch.tensor([[[0, 1, 2]]])
+    assert (hidden.marginal(labels, last)[:, 3] == 1).all()
+    assert (hidden.transition(labels, last - 5, last)[:, 3] == 1).all()
+    # without this, the last kernel would leave some hidden
+    p = probabilities(1, 3, 1, 3)
+    clean = hidden.posterior(torch.full((1, 1, 3), 3), p, last, torch.tensor([-1]))
+    torch.testing.assert_close(clean[:, :3], p, **EXACT)
+
+
 def test_half_precision_is_promoted():
     p = probabilities(1, 3, 2, 2).bfloat16()
     t = torch.tensor([100])

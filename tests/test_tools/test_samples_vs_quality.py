@@ -9,7 +9,7 @@ TOOL = 'analysis_tools/samples_vs_quality.py'
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three images of two modes, whole or nothing: drawn by `true`, always the first by `biased`."""
+    """Three images of two modes, whole or nothing; `biased` always draws the first."""
     rng = np.random.default_rng(0)
     raters = np.repeat(np.array([0, 1], np.uint8), 100).reshape(2, 10, 10)
     for name, odds in (('true', [0.7, 0.3]), ('biased', [1.0, 0.0])):
