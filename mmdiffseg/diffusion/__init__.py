@@ -6,7 +6,6 @@ from mmdiffseg.diffusion.categorical import (
     CategoricalDiffusion,
     CCDMCosineBetas,
     UniformDiffusion,
-    gumbel,
 )
 from mmdiffseg.diffusion.categorical_loss import (
     categorical_cross_entropy,
@@ -86,7 +85,6 @@ __all__ = [
     'ddim_step',
     'ddpm_step',
     'fill_slots',
-    'gumbel',
     'learned_log_variance',
     'noise_name',
     'sample_generator',

@@ -127,7 +127,7 @@ class CategoricalDiffusion:
         Args:
             labels: Labels (B, h, w) in [0, K) or ``ignore_index``.
             t: Time (B,) or (1,), 0 .. T - 1.
-            noise: Gumbel noise (B, S, h, w), see :func:`gumbel`.
+            noise: Gumbel noise (B, S, h, w), from :meth:`Draws.gumbel`.
 
         Returns:
             States (B, h, w), int64.
@@ -221,10 +221,11 @@ class UniformDiffusion(CategoricalDiffusion):
 
     Example:
         >>> diffusion = UniformDiffusion(num_classes=2, schedule=CosineBetas(num_timesteps=250))
-        >>> z = diffusion.start(gumbel((1, 2, 8, 8)))  # (1, 8, 8)
+        >>> draws, shape = Draws(), (1, 2, 8, 8)
+        >>> z = diffusion.start(draws.gumbel('start', shape))  # (1, 8, 8)
         >>> for t, s in torch.tensor(diffusion.time_pairs(25))[..., None]:
         ...     x0 = network(diffusion.one_hot(z), t)  # (1, 2, 8, 8), sums to one
-        ...     z = diffusion.draw(diffusion.posterior(z, x0, t, s), gumbel((1, 2, 8, 8)))
+        ...     z = diffusion.draw(diffusion.posterior(z, x0, t, s), draws.gumbel('step', shape))
     """
 
     def __init__(
@@ -350,22 +351,6 @@ class AbsorbingDiffusion(CategoricalDiffusion):
         stays = (1 - _at(self._marginal_table, s)) / (1 - _at(self._marginal_table, t))
         appears = hidden * _like(1 - stays, z_t)
         return torch.cat([seen + appears * x0, hidden * _like(stays, z_t)], dim=1)
-
-
-def gumbel(
-    shape: tuple[int, ...],
-    *,
-    generator: torch.Generator | None = None,
-    device: torch.device | None = None,
-) -> Tensor:
-    """Standard Gumbel noise -log(-log u), the noise of draws from categories.
-
-    Args:
-        shape: Shape of the result.
-        generator: Draws it; None for torch's global one.
-        device: Where the noise lives; the generator must live there too.
-    """
-    return -torch.empty(shape, device=device).exponential_(generator=generator).log()
 
 
 def _at(table: Tensor, t: Tensor) -> Tensor:

@@ -126,6 +126,19 @@ class Draws:
 
         return self._draw(name, shape, device, draw)
 
+    def gumbel(
+        self, name: str, shape: Sequence[int], *, device: torch.device | None = None
+    ) -> Tensor:
+        """Standard Gumbel numbers g (rows, ...); see :meth:`normal`.
+
+        argmax(log p + g) over the classes is a draw from the probabilities p.
+        """
+
+        def draw(size, *, generator=None, device=None):
+            return -torch.empty(size, device=device).exponential_(generator=generator).log()
+
+        return self._draw(name, shape, device, draw)
+
     def coins(
         self, name: str, shape: Sequence[int], *, device: torch.device | None = None
     ) -> Tensor:

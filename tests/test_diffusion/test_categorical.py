@@ -10,8 +10,8 @@ from mmdiffseg.diffusion import (
     CCDMCosineBetas,
     CosineBetas,
     CosineLogSNR,
+    Draws,
     UniformDiffusion,
-    gumbel,
 )
 from mmdiffseg.registry import NOISE_SCHEDULES
 
@@ -27,6 +27,10 @@ def uniform(num_classes, num_timesteps=250, **options):
 def absorbing(num_classes, num_timesteps=250):
     schedule = CosineBetas(num_timesteps=num_timesteps)
     return AbsorbingDiffusion(num_classes=num_classes, schedule=schedule)
+
+
+def gumbel(shape, *, seed):
+    return Draws(generator=torch.Generator().manual_seed(seed)).gumbel('noise', shape)
 
 
 def probabilities(*shape, seed=0):
@@ -147,7 +151,7 @@ def test_bernoulli_equals_two_classes(skip):
     labels = torch.randint(2, (3, 5, 6), generator=torch.Generator().manual_seed(3))
     labels[0, 0] = 255
     t, s = torch.tensor([0, 13, 39]), torch.tensor([-1, 12, 5])
-    noise = gumbel((3, 2, 5, 6), generator=torch.Generator().manual_seed(4))
+    noise = gumbel((3, 2, 5, 6), seed=4)
     z_t = one.corrupt(labels, t, noise)
     assert (z_t == two.corrupt(labels, t, noise)).all()
     assert (one.start(noise) == two.start(noise)).all()
@@ -162,11 +166,12 @@ def test_a_perfect_denoiser_gives_the_clean_map_in_any_number_of_steps(make, ste
     diffusion = make(5, 50)
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(5, (2, 6, 6), generator=generator)
+    draws = Draws(generator=generator)
     shape = (2, diffusion.num_states, 6, 6)
     clean = F.one_hot(labels, 5).permute(0, 3, 1, 2).float()
-    z = diffusion.start(gumbel(shape, generator=generator))
+    z = diffusion.start(draws.gumbel('noise', shape))
     for t, s in torch.tensor(diffusion.time_pairs(steps))[..., None]:
-        z = diffusion.draw(diffusion.posterior(z, clean, t, s), gumbel(shape, generator=generator))
+        z = diffusion.draw(diffusion.posterior(z, clean, t, s), draws.gumbel('noise', shape))
     assert (z == labels).all()
 
 
@@ -180,7 +185,7 @@ def test_permuted_classes_permute_the_posterior():
 
 def test_draws_have_the_frequencies_of_the_marginal():
     diffusion, t = uniform(3), torch.tensor([124])
-    noise = gumbel((1, 3, 200, 200), generator=torch.Generator().manual_seed(0))
+    noise = gumbel((1, 3, 200, 200), seed=0)
     z = diffusion.corrupt(torch.full((1, 200, 200), 2), t, noise)
     share = torch.bincount(z.flatten(), minlength=3) / z.numel()
     expected = diffusion.marginal(torch.full((1, 1, 1), 2), t).flatten()
@@ -193,9 +198,9 @@ def test_draws_have_the_frequencies_of_the_marginal():
 )
 def test_few_steps_bias_the_frequencies_of_modes(skip, steps, frequency):
     diffusion = uniform(2, skip=skip)
-    generator = torch.Generator().manual_seed(0)
+    draws = Draws(generator=torch.Generator().manual_seed(0))
     shape = (4000, 2, 8, 8)
-    z = diffusion.start(gumbel(shape, generator=generator))
+    z = diffusion.start(draws.gumbel('noise', shape))
     times = torch.linspace(250, 1, steps).round().long() - 1
     for i, t in enumerate(times):
         s = times[i + 1] if i + 1 < steps else torch.tensor(-1)
@@ -205,13 +210,13 @@ def test_few_steps_bias_the_frequencies_of_modes(skip, steps, frequency):
         log_odds = torch.tensor(3 / 7).log() + (2 * ones - 64) * (m.log() - (1 - m).log())
         p = log_odds.sigmoid()[:, None].expand(-1, 1, 8, 8)
         probs = diffusion.posterior(z, torch.cat([1 - p, p], dim=1), t[None], s[None])
-        z = diffusion.draw(probs.float(), gumbel(shape, generator=generator))
+        z = diffusion.draw(probs.float(), draws.gumbel('noise', shape))
     ones = z.flatten(1).double().mean(dim=1)
     assert abs((ones > 0.5).double().mean().item() - frequency) < 0.03
 
 
 def test_ignored_pixels_are_noise():
-    noise = gumbel((1, 3, 40, 40), generator=torch.Generator().manual_seed(0))
+    noise = gumbel((1, 3, 40, 40), seed=0)
     ignored, t = torch.full((1, 40, 40), 255), torch.tensor([0])
     z = uniform(3).corrupt(ignored, t, noise)
     assert torch.bincount(z.flatten(), minlength=3).min() > 450

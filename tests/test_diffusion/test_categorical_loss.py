@@ -8,11 +8,11 @@ from mmdiffseg.diffusion import (
     BernoulliDiffusion,
     CCDMCosineBetas,
     CosineBetas,
+    Draws,
     UniformDiffusion,
     categorical_cross_entropy,
     categorical_kl,
     categorical_loss,
-    gumbel,
 )
 
 RECORDED = torch.load(Path(__file__).parents[1] / 'data/categorical.pt')['losses']
@@ -43,7 +43,7 @@ def two_classes():
     labels[1, 0] = 255
     p = torch.rand(3, 2, 4, 5, generator=generator).double().softmax(dim=1)
     t = torch.tensor([0, 5, 19])
-    noise = gumbel((3, 2, 4, 5), generator=generator)
+    noise = Draws(generator=generator).gumbel('noise', (3, 2, 4, 5))
     return labels, p, t, noise
 
 

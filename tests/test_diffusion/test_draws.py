@@ -8,6 +8,7 @@ NAMES = ['a', 'b', 'c']
 WAYS = {
     'normal': lambda draws, rows: draws.normal('x', (rows, 4, 5)),
     'uniform': lambda draws, rows: draws.uniform('x', (rows, 4, 5), -2.0, 3.0),
+    'gumbel': lambda draws, rows: draws.gumbel('x', (rows, 4, 5)),
     'coins': lambda draws, rows: draws.coins('x', (rows, 4, 5)),
     'integers': lambda draws, rows: draws.integers('x', 3, 9, (rows, 4, 5)),
     'categorical': lambda draws, rows: draws.categorical('x', torch.ones(rows, 3, 4, 5) / 3),
@@ -125,6 +126,13 @@ def test_classes_are_as_frequent_as_their_probabilities():
     shares = torch.stack([row.flatten().bincount(minlength=5) / row.numel() for row in classes])
     torch.testing.assert_close(shares, probs, rtol=0, atol=0.01)
     assert (shares[probs == 0] == 0).all()
+
+
+def test_gumbel_noise_draws_classes():
+    probs = torch.tensor([0.5, 0.3, 0.2]).view(1, 3, 1)
+    noise = one_generator().gumbel('x', (1, 3, 20_000))
+    share = torch.bincount((probs.log() + noise).argmax(dim=1)[0]) / 20_000
+    torch.testing.assert_close(share, probs.flatten(), rtol=0, atol=0.015)
 
 
 def test_classes_invert_the_sums_of_the_probabilities():
