@@ -60,7 +60,7 @@ def test_rows_are_told_from_the_floor(call_tool, folders, capsys):
         (['lone'], "a.npz cannot be read as samples and raters: 'raters"),
     ],
 )
-def test_bad_input_is_refused(refused, folders, arguments, message):
+def test_bad_input_is_refused(call_tool, folders, capsys, arguments, message):
     (folders / 'empty').mkdir()
     for name in ('broken', 'lone', 'noise'):
         (folders / name).mkdir()
@@ -70,4 +70,6 @@ def test_bad_input_is_refused(refused, folders, arguments, message):
         folders / part if isinstance(part, str) and not part.startswith('--') else part
         for part in arguments
     ]
-    assert re.search(message, refused(TOOL, *paths))
+    with pytest.raises((ValueError, SystemExit)) as caught:
+        call_tool(TOOL, *paths)
+    assert re.search(message, f'{caught.value}{capsys.readouterr().err}')

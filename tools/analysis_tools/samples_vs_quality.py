@@ -11,10 +11,9 @@ pixel by itself with the raters' frequencies. Intervals are 95 % of a bootstrap 
 a table and writes samples_vs_quality.json and .png.
 """
 
-import argparse
 import json
-import sys
 import zipfile
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from prettytable import PrettyTable
 
+from mmdiffseg.engine import command_line
 from mmdiffseg.evaluation.distributions import image_scores
 
 SCORES = ('GED', 'GED_unbiased', 'HM_IoU', 'coherence', 'nearest', 'diversity', 'area_CRPS', 'TV')
@@ -34,11 +34,9 @@ RESAMPLES = 1000
 Scores = dict[str, dict[int, dict[str, list[float]]]]  # row, number of samples, score: every image
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Read and check the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.make_parser(__doc__)
     parser.add_argument('folders', type=Path, nargs='+', help='folders of samples, a row each')
     parser.add_argument('--num-samples', type=int, nargs='+', default=[1, 2, 4, 8, 16])
     parser.add_argument(
@@ -75,9 +73,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
             maps = dict(file)
         samples, raters = maps['samples'], maps['raters']
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        sys.exit(f'{path} cannot be read as samples and raters: {error}')
+        raise ValueError(f'{path} cannot be read as samples and raters: {error}') from error
     if samples.shape[1:] != raters.shape[1:] or not len(samples) or not len(raters):
-        sys.exit(f'{path}: samples {samples.shape} and raters {raters.shape} do not fit')
+        raise ValueError(f'{path}: samples {samples.shape} and raters {raters.shape} do not fit')
     return maps
 
 
@@ -93,7 +91,7 @@ def controls(
     yield 'noise', np.take_along_axis(raters, drawn[:, 0], axis=0)
 
 
-def score_folders(args: argparse.Namespace) -> Scores:
+def score_folders(args: Namespace) -> Scores:
     """Score all images of all folders and the controls."""
     names = sorted(path.name for path in args.folders[0].glob('*.npz'))[: args.images]
     classes = args.classes or _all_classes([args.folders[0] / name for name in names])
@@ -104,7 +102,9 @@ def score_folders(args: argparse.Namespace) -> Scores:
         for folder in args.folders:
             maps = read(folder / name)
             if len(maps['samples']) < most:
-                sys.exit(f'{folder / name} holds {len(maps["samples"])} samples, not {most}')
+                raise ValueError(
+                    f'{folder / name} holds {len(maps["samples"])} samples, not {most}'
+                )
             valid = (maps['raters'] != IGNORE_INDEX).all(axis=0)
             rows[folder.name] = maps['samples'][:, valid]
         if not valid.any():
@@ -121,7 +121,7 @@ def score_folders(args: argparse.Namespace) -> Scores:
                     if score in of_image:
                         of_row.setdefault(score, []).append(of_image[score])
     if not scores:
-        sys.exit(f'all pixels of all {len(names)} images are ignored')
+        raise ValueError(f'all pixels of all {len(names)} images are ignored')
     return scores
 
 
@@ -131,7 +131,7 @@ def _all_classes(paths: list[Path]) -> list[int]:
         present.update(np.unique(read(path)['raters']).tolist())
     classes = sorted(present - {0, IGNORE_INDEX})
     if not classes:
-        sys.exit('no rater labelled anything but 0: name the classes by --classes')
+        raise ValueError('no rater labelled anything but 0: name the classes by --classes')
     return classes
 
 
@@ -201,9 +201,8 @@ def plot(records: list[dict], path: Path) -> None:
     plt.close(figure)
 
 
-def main() -> None:
+def main(args: Namespace) -> None:
     """Score, print and write."""
-    args = parse_args()
     records = summarise(score_folders(args), args.seed)
     print('\n' + table(records))
     args.out_dir.mkdir(parents=True, exist_ok=True)
@@ -213,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run(main, parse_args)
