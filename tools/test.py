@@ -72,7 +72,7 @@ def main(args: Namespace) -> None:
             *cfg.get('custom_hooks', []),
             dict(type='mmdiffseg.CheckpointMatchHook', strict=True),
         ]
-    launch.build_runner(cfg).test()
+    launch.build_runner(cfg, trust=args.trust).test()
 
 
 if __name__ == '__main__':

@@ -53,7 +53,7 @@ def main(args: Namespace) -> None:
         dict(type='mmdiffseg.CheckpointMatchHook', strict=cfg.get('resume', False)),
     ]
     launch.seed_augmentation(cfg)
-    launch.build_runner(cfg).train()
+    launch.build_runner(cfg, trust=args.trust).train()
 
 
 def use_mixed_precision(cfg: Config, dtype: str) -> None:

@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import PurePosixPath
 
-import mmengine
 import numpy as np
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.transforms.instance_crop import crop_window
 from mmdiffseg.registry import DATASETS
 
@@ -80,7 +80,7 @@ class CityscapesInstanceDataset(BaseSegDataset):
                 f'{name}: no list {self.ann_file}: set data_root, or make the list as '
                 'docs/datasets.md says.'
             )
-        lists = mmengine.load(self.ann_file, backend_args=self.backend_args)['data']
+        lists = read_json(self.ann_file, backend_args=self.backend_args)['data']
         samples = [
             sample
             for image_class, class_name in enumerate(self.CLASSES)

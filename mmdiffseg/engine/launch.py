@@ -204,15 +204,21 @@ def allow_cpu_processes(cfg: Config) -> None:
     )
 
 
-def build_runner(cfg: Config) -> 'Runner':
-    """Build the runner that trains or tests, on as many CPU processes as there are."""
+def build_runner(cfg: Config, *, trust: bool = False) -> 'Runner':
+    """Build the runner that trains or tests, on as many CPU processes as there are.
+
+    Args:
+        cfg: The config.
+        trust: Read checkpoints even if they could run any code.
+    """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
-    from mmdiffseg.compat.checkpoint import allow_log_history
+    from mmdiffseg.compat.checkpoint import guard_mmengine
 
     allow_cpu_processes(cfg)
-    allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
+    if trust:
+        guard_mmengine(trust=True)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
