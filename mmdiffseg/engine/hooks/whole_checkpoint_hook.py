@@ -38,7 +38,9 @@ class WholeCheckpointHook(CheckpointHook):
                 unfinished.unlink()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        super()._save_checkpoint_with_step(_SavesWhole(runner), step, meta)
+        if not isinstance(runner, _SavesWhole):  # mmengine calls this after a new best, too
+            runner = _SavesWhole(runner)
+        super()._save_checkpoint_with_step(runner, step, meta)
         self.file_backend.remove_now()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
