@@ -16,6 +16,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS, MODELS, Registry
 
 from mmdiffseg.compat.late_imports import hidden
+from mmdiffseg.output_dir import claim_output_dir
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -127,11 +128,12 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     part[name] = value
 
 
-def set_output_dir(cfg: Config, folder: str) -> None:
+def set_output_dir(cfg: Config, folder: str, *, overwrite: bool = False) -> None:
     """Let the metrics that can write the predictions to a folder.
 
     Raises:
         ValueError: None of them can, as mmdet's, which write other files.
+        FileExistsError: The folder holds data or, without ``overwrite``, other files.
     """
     if cfg.get('default_scope') == 'mmdet':
         raise ValueError(
@@ -147,8 +149,18 @@ def set_output_dir(cfg: Config, folder: str) -> None:
             f'{" and ".join(metric.type for metric in metrics)} does not: leave it out, or give '
             '--show-dir for pictures'
         )
+    claim_output_dir(folder, inputs=data_folders(cfg), overwrite=overwrite)
     for metric in writers:
         metric.output_dir = folder
+
+
+def data_folders(cfg: Config) -> set[Path]:
+    """Where images and labels of all splits are read."""
+    return {
+        Path(dataset.get('data_root') or '', prefix)
+        for dataset in datasets_of(cfg, 'train', 'val', 'test')
+        for prefix in (dataset.get('data_prefix') or {}).values()
+    }
 
 
 def takes(component: ConfigDict, argument: str, registry: Registry = MODELS) -> bool:

@@ -39,12 +39,12 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         if not isinstance(runner, _SavesWhole):  # mmengine calls this after a new best, too
-            runner = _SavesWhole(runner)
+            runner = _SavesWhole(runner, self.file_backend)
         super()._save_checkpoint_with_step(runner, step, meta)
         self.file_backend.remove_now()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        super()._save_best_checkpoint(_SavesWhole(runner), metrics)
+        super()._save_best_checkpoint(_SavesWhole(runner, self.file_backend), metrics)
         self.file_backend.remove_now()
 
 
@@ -61,6 +61,10 @@ class _RemovesLater:
     def remove(self, path: str) -> None:
         self._noted.append(path)
 
+    def keep(self, path: str) -> None:
+        """Do not remove what has been saved anew under the same name."""
+        self._noted = [noted for noted in self._noted if noted != path]
+
     def remove_now(self) -> None:
         while self._noted:
             self._backend.remove(self._noted.pop(0))
@@ -69,8 +73,9 @@ class _RemovesLater:
 class _SavesWhole:
     """A runner whose checkpoints get their names once they are whole and on the disk."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, files: _RemovesLater) -> None:
         self._runner = runner
+        self._files = files
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
@@ -79,6 +84,7 @@ class _SavesWhole:
         if '://' in out_dir:  # such stores replace a file at once, or not at all
             self._runner.save_checkpoint(out_dir, filename, *args, **kwargs)
             return
+        self._files.keep(self._files.join_path(out_dir, filename))
         unfinished = Path(out_dir, filename + UNFINISHED)
         try:
             self._runner.save_checkpoint(out_dir, unfinished.name, *args, **kwargs)
