@@ -5,10 +5,12 @@ from pathlib import PurePath
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files
 from mmdiffseg.registry import DATASETS
 
 
-class DepthListDataset(BaseSegDataset):
+class DepthListDataset(NamesDamagedFiles, BaseSegDataset):
     """Images and depth maps that a list names.
 
     Each line of `ann_file` holds an image below `data_prefix['img_path']` and its depth map below
@@ -52,25 +54,13 @@ class DepthListDataset(BaseSegDataset):
         ]
         if not samples:
             raise ValueError(f'{name}: {self.ann_file} names no image with a depth map.')
-        self._check_files([s[key] for s in samples for key in ('img_path', 'depth_map_path')])
+        check_files(
+            [sample[key] for sample in samples for key in ('img_path', 'depth_map_path')],
+            what=f'files in {self.ann_file}',
+            fix='set data_root, or prepare it as docs/datasets.md says.',
+            backend_args=self.backend_args,
+        )
         return samples
-
-    def _check_files(self, paths: list[str]) -> None:
-        # each folder is listed once: file systems over a network are slow
-        found = set()
-        for folder in {str(PurePath(path).parent) for path in paths}:
-            if fileio.isdir(folder, backend_args=self.backend_args):
-                files = fileio.list_dir_or_file(
-                    folder, list_dir=False, backend_args=self.backend_args
-                )
-                found.update(fileio.join_path(folder, file) for file in files)
-        missing = [path for path in paths if path not in found]
-        if missing:
-            raise FileNotFoundError(
-                f'{type(self).__name__}: {len(missing)} of {len(paths)} files in {self.ann_file} '
-                f'are missing, the first is {missing[0]}: set data_root, or prepare it as '
-                'docs/datasets.md says.'
-            )
 
 
 @DATASETS.register_module()

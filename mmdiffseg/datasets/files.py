@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from mmengine import fileio
 
 
-def read_json(path: str, *, backend_args: dict | None = None) -> Any:
+def read_json(path: str | Path, *, backend_args: dict | None = None) -> Any:
     """Read a file of JSON, whatever its suffix.
 
     Raises:

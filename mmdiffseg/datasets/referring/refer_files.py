@@ -1,9 +1,10 @@
 """The lists of references of REFER: ``refs(unc).p`` and its like."""
 
-import json
 import pickle
 from pathlib import Path
 from typing import NoReturn
+
+from mmdiffseg.datasets.files import read_json
 
 
 class _Unpickler(pickle.Unpickler):
@@ -32,7 +33,7 @@ def read_refs(path: str | Path) -> list[dict]:
             f'no list of references {path}: set data_root and split_file, see docs/datasets.md.'
         )
     if path.suffix == '.json':
-        refs = json.loads(path.read_text())
+        refs = read_json(path)
     else:
         with path.open('rb') as file:
             refs = _Unpickler(file, encoding='utf-8').load()
