@@ -103,7 +103,11 @@ def _one_sentence(source: str | os.PathLike) -> Iterator[None]:
             f'{source} is damaged or holds more than tensors and plain values, which can run code '
             'when read: if you trust where it comes from, allow that with `trust=True` (`--trust`).'
         ) from error
-    except (RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # of damaged bytes torch's reader makes errors of many kinds
+        if str(source) in str(error):  # already said by an inner reader
+            raise
         raise ValueError(f'{source} is damaged or no checkpoint of torch: {error!r}') from error
 
 

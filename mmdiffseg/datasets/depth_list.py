@@ -6,7 +6,7 @@ from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
 from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
-from mmdiffseg.datasets.files import check_files
+from mmdiffseg.datasets.files import check_files, read_text
 from mmdiffseg.registry import DATASETS
 
 
@@ -33,7 +33,7 @@ class DepthListDataset(NamesDamagedFiles, BaseSegDataset):
                 f'{name}: no list {self.ann_file}: set data_root and ann_file, or get the list as '
                 'docs/datasets.md says.'
             )
-        text = fileio.get_text(self.ann_file, backend_args=self.backend_args)
+        text = read_text(self.ann_file, backend_args=self.backend_args)
         # columns: image, depth, focal length; some lists begin a path with a slash
         lines = [[part.lstrip('/') for part in line.split()] for line in text.splitlines()]
         for number, line in enumerate(lines, start=1):

@@ -20,6 +20,18 @@ def read_json(path: str | Path, *, backend_args: dict | None = None) -> Any:
         raise ValueError(f'{path} is damaged or no JSON: {error}') from error
 
 
+def read_text(path: str | Path, *, backend_args: dict | None = None) -> str:
+    """Read a text file.
+
+    Raises:
+        ValueError: It is no text in UTF-8; the sentence names the file.
+    """
+    try:
+        return fileio.get(str(path), backend_args=backend_args).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is damaged or no text: {error}') from error
+
+
 def check_files(
     paths: Sequence[str], *, what: str, fix: str, backend_args: dict | None = None
 ) -> None:

@@ -28,7 +28,7 @@ def load(root):
         metainfo=CLASSES,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
+            dict(type='mmseg.LoadAnnotations'),
             dict(type='mmdiffseg.CheckLabels', num_classes=3),
         ],
     )

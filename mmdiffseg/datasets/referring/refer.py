@@ -118,7 +118,15 @@ class RefCOCODataset(NamesDamagedFiles, BaseDataset):
                 f'no instances {path}: set data_root and ann_file, see docs/datasets.md.'
             )
         content = read_json(path)
-        return tuple({item['id']: item for item in content[k]} for k in ('images', 'annotations'))
+        try:
+            images, annotations = (
+                {item['id']: item for item in content[key]} for key in ('images', 'annotations')
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f'{path} does not hold images and annotations as COCO has them: {error!r}'
+            ) from error
+        return images, annotations
 
     def _samples_of(self, ref: dict, image: dict, annotation: dict) -> list[dict]:
         # REFER's own file_name is that of a crop; the image's is the one on disk
