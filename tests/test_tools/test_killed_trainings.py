@@ -26,7 +26,7 @@ custom_imports = dict(imports=['mmdiffseg', 'stop_probe'], allow_failed_imports=
 """
 METHODS = {
     'ddp': ('ddp/ddp_r18_shapes.py', 'data_preprocessor=dict(size=(64, 64))'),
-    'segdiff': ('segdiff/segdiff_shapes.py', 'decode_head=dict(timesteps=3, randsteps=2)'),
+    'segdiff': ('segdiff/segdiff_shapes.py', 'decode_head=dict(steps=3, generations=2)'),
 }
 # POINT:NAME:TIME, see stop_probe.py; a new best has iter_2.pth written a second time
 POINTS = [
