@@ -60,7 +60,7 @@ class CheckpointMatchHook(Hook):
 def _other_classes(runner: Runner, checkpoint: dict) -> str:
     """What the numbers of classes add to the explanation, if they differ."""
     trained = checkpoint.get('meta', {}).get('dataset_meta', {}).get('classes')
-    for loop in (runner._train_loop, runner._test_loop):
+    for loop in (getattr(runner, name, None) for name in ('_train_loop', '_test_loop')):
         if isinstance(loop, BaseLoop) and trained:
             wanted = loop.dataloader.dataset.metainfo.get('classes')
             if wanted and len(wanted) != len(trained):
