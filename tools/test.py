@@ -8,6 +8,7 @@ bash tools/dist_test.sh CONFIG CHECKPOINT 8
 from argparse import Namespace
 
 from mmdiffseg.engine import command_line, launch
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 
 
 def parse_args() -> Namespace:
@@ -27,7 +28,12 @@ def parse_args() -> Namespace:
     parser.add_argument('--film', action='store_true', help='denoising films (GIF) in --show-dir')
     parser.add_argument('--show', action='store_true', help='show the panels in a window')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds a window stays')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='write to folders that hold other files already'
+    )
     args = parser.parse_args()
+    if args.out and args.out == args.show_dir:
+        parser.error('--out and --show-dir write files of the same names: give two folders')
     if args.film and not args.show_dir:
         parser.error('--film needs --show-dir to write to')
     return args
@@ -52,6 +58,8 @@ def main(args: Namespace) -> None:
     for name in ('steps', 'seed'):
         if getattr(args, name) is not None:
             launch.set_head_option(cfg, name, getattr(args, name))
+    if args.show_dir:
+        claim_output_dir(args.show_dir, inputs=launch.data_folders(cfg), overwrite=args.overwrite)
     if args.show or args.show_dir:
         launch.show_diffusion(cfg)
         pictures = dict(
@@ -63,7 +71,7 @@ def main(args: Namespace) -> None:
         )
         cfg.default_hooks = {**cfg.get('default_hooks', {}), 'visualization': pictures}
     if args.out:
-        launch.set_output_dir(cfg, args.out)
+        launch.set_output_dir(cfg, args.out, overwrite=args.overwrite)
     if args.tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)
@@ -72,7 +80,9 @@ def main(args: Namespace) -> None:
             *cfg.get('custom_hooks', []),
             dict(type='mmdiffseg.CheckpointMatchHook', strict=True),
         ]
-    launch.build_runner(cfg).test()
+    launch.build_runner(cfg, trust=args.trust).test()
+    for folder in filter(None, (args.out, args.show_dir)):
+        finish_output_dir(folder)
 
 
 if __name__ == '__main__':

@@ -5,10 +5,12 @@ bash tools/dist_train.sh configs/ddp/ddp_swin-t_ade20k.py 8
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from mmengine.config import Config
 
 from mmdiffseg.engine import command_line, launch
+from mmdiffseg.engine.work_dir import newest_checkpoint, refuse_to_overwrite
 
 
 def parse_args() -> Namespace:
@@ -45,15 +47,17 @@ def main(args: Namespace) -> None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
     if args.amp:
         use_mixed_precision(cfg, args.amp)
-    if args.resume:
-        resume(cfg, args.resume)
+    if args.resume or cfg.get('resume'):
+        resume(cfg, args.resume or cfg.get('load_from') or 'auto')
+    else:
+        refuse_to_overwrite(cfg.work_dir)
     cfg.custom_hooks = [
         *cfg.get('custom_hooks', []),
         # fine-tuning may mean to leave something behind; resuming never does
         dict(type='mmdiffseg.CheckpointMatchHook', strict=cfg.get('resume', False)),
     ]
     launch.seed_augmentation(cfg)
-    launch.build_runner(cfg).train()
+    launch.build_runner(cfg, trust=args.trust).train()
 
 
 def use_mixed_precision(cfg: Config, dtype: str) -> None:
@@ -78,16 +82,17 @@ def use_mixed_precision(cfg: Config, dtype: str) -> None:
 
 
 def resume(cfg: Config, checkpoint: str) -> None:
-    """Go on from ``checkpoint``, or with ``auto`` from the latest of the work dir if it has one."""
+    """Go on from ``checkpoint``, or with ``auto`` from the newest of the work dir if it has one."""
     if checkpoint == 'auto':
-        from mmengine.runner import find_latest_checkpoint
-
-        checkpoint = find_latest_checkpoint(cfg.work_dir)
-        if checkpoint is None:
+        checkpoint = newest_checkpoint(cfg.work_dir)
+        cfg.resume = checkpoint is not None
+        if not cfg.resume:
             print(f'Nothing to resume in {cfg.work_dir}: training starts from the beginning.')
             return
+    elif Path(checkpoint).resolve().parent != Path(cfg.work_dir).resolve():
+        refuse_to_overwrite(cfg.work_dir)
     # set even in auto mode: mmengine would take a load_from in the config for the resume point
-    cfg.load_from = checkpoint
+    cfg.load_from = str(checkpoint)
     cfg.resume = True
 
 

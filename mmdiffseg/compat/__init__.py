@@ -4,7 +4,7 @@ from mmdiffseg.compat.after_import import after_import
 from mmdiffseg.compat.fsdp_resume import mend_fsdp_resume
 from mmdiffseg.compat.late_imports import import_late
 from mmdiffseg.compat.mmcv_ops import install_stand_in
-from mmdiffseg.compat.openmmlab import check_openmmlab, is_onedl
+from mmdiffseg.compat.openmmlab import check_openmmlab
 from mmdiffseg.compat.panoptic_api import install_panopticapi
 from mmdiffseg.compat.torchvision_ops import declare_missing_ops
 
@@ -19,11 +19,14 @@ def apply() -> None:
     install_panopticapi()
     declare_missing_ops()
     after_import('mmengine._strategy.fsdp', mend_fsdp_resume)
-    # These two import mmengine, hence only after the check
+    after_import('mmengine.runner.checkpoint', _guard_checkpoints)
+    # This one imports mmengine, hence only after the check
     from mmdiffseg.compat.package_names import register_package_names
 
     register_package_names()
-    if not is_onedl():
-        from mmdiffseg.compat.checkpoint import allow_log_history
 
-        allow_log_history()
+
+def _guard_checkpoints() -> None:
+    from mmdiffseg.compat.checkpoint import guard_mmengine  # imports torch
+
+    guard_mmengine()

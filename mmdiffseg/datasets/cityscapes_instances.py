@@ -3,17 +3,18 @@
 from collections import Counter
 from pathlib import PurePosixPath
 
-import mmengine
 import numpy as np
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files, read_json
 from mmdiffseg.datasets.transforms.instance_crop import crop_window
 from mmdiffseg.registry import DATASETS
 
 
 @DATASETS.register_module()
-class CityscapesInstanceDataset(BaseSegDataset):
+class CityscapesInstanceDataset(NamesDamagedFiles, BaseSegDataset):
     """Objects of Cityscapes, each with the crop around its box and its mask in that crop (SegDiff).
 
     The lists come from `tools/dataset_converters/cityscapes_instances.py` and name the images below
@@ -80,7 +81,7 @@ class CityscapesInstanceDataset(BaseSegDataset):
                 f'{name}: no list {self.ann_file}: set data_root, or make the list as '
                 'docs/datasets.md says.'
             )
-        lists = mmengine.load(self.ann_file, backend_args=self.backend_args)['data']
+        lists = read_json(self.ann_file, backend_args=self.backend_args)['data']
         samples = [
             sample
             for image_class, class_name in enumerate(self.CLASSES)
@@ -89,7 +90,12 @@ class CityscapesInstanceDataset(BaseSegDataset):
         ]
         if not samples:
             raise ValueError(f'{name}: {self.ann_file} lists no {self.class_name or "object"}.')
-        self._check_images({sample['img_path'] for sample in samples})
+        check_files(
+            sorted({sample['img_path'] for sample in samples}),
+            what=f'images of {name} in {self.ann_file}',
+            fix='unpack leftImg8bit there as docs/datasets.md says, or set data_root.',
+            backend_args=self.backend_args,
+        )
         return samples
 
     def _list_class(self, image_class: int, entries: list[dict]) -> list[dict]:
@@ -130,20 +136,4 @@ class CityscapesInstanceDataset(BaseSegDataset):
                 f'{self.ann_file}: the box {sample["bbox"]} (x, y, w, h) of {sample["sample_id"]} '
                 f'leaves no pixel to crop from an image of {width}x{height}: remove that object '
                 'from the list.'
-            )
-
-    def _check_images(self, paths: set[str]) -> None:
-        folder = self.data_prefix['img_path']
-        found = set()
-        if fileio.isdir(folder, backend_args=self.backend_args):
-            files = fileio.list_dir_or_file(
-                folder, list_dir=False, recursive=True, backend_args=self.backend_args
-            )
-            found = {fileio.join_path(folder, file) for file in files}
-        missing = sorted(paths - found)
-        if missing:
-            raise FileNotFoundError(
-                f'{type(self).__name__}: {len(missing)} of the {len(paths)} images in '
-                f'{self.ann_file} are missing, the first is {missing[0]}: unpack leftImg8bit there '
-                'as docs/datasets.md says, or set data_root.'
             )

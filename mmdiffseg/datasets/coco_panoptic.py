@@ -5,11 +5,13 @@ from functools import cached_property
 from mmdet.datasets import CocoPanopticDataset as MMDetCocoPanopticDataset
 from mmengine import fileio
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files
 from mmdiffseg.registry import DATASETS
 
 
 @DATASETS.register_module()
-class CocoPanopticDataset(MMDetCocoPanopticDataset):
+class CocoPanopticDataset(NamesDamagedFiles, MMDetCocoPanopticDataset):
     """mmdet's dataset, which says before training starts what is missing or does not fit.
 
     Takes mmdet's arguments. Give classes of your own as
@@ -22,13 +24,16 @@ class CocoPanopticDataset(MMDetCocoPanopticDataset):
 
         Raises:
             FileNotFoundError: There is no annotation file, or an image has no panoptic PNG.
-            ValueError: The classes are not those of the file, or a segment has none of them.
+            ValueError: The classes are not those of the file, a segment has none of them, or there
+                are no segments.
         """
         if not fileio.exists(self.ann_file, backend_args=self.backend_args):
             raise FileNotFoundError(
                 f'there is no annotation file {self.ann_file}: set data_root and ann_file'
             )
         samples = super().load_data_list()
+        if not any(sample['segments_info'] for sample in samples):
+            raise ValueError(f'{self.ann_file} holds no segment of any image: check it')
         self._check_pngs(samples)
         return samples
 
@@ -62,14 +67,9 @@ class CocoPanopticDataset(MMDetCocoPanopticDataset):
         folder = self.data_prefix.get('seg')
         if not folder:
             return
-        # One listing instead of a look at every file: file systems over a network are slow.
-        listing = fileio.list_dir_or_file(
-            folder, list_dir=False, recursive=True, backend_args=self.backend_args
+        check_files(
+            [sample['seg_map_path'] for sample in samples],
+            what=f'panoptic PNGs of {self.ann_file}',
+            fix='unpack the PNGs there, or set data_prefix',
+            backend_args=self.backend_args,
         )
-        there = {fileio.join_path(folder, name) for name in listing}
-        missing = [s['seg_map_path'] for s in samples if s['seg_map_path'] not in there]
-        if missing:
-            raise FileNotFoundError(
-                f'{len(missing)} of {len(samples)} images have no panoptic PNG, the first is '
-                f'{missing[0]}: unpack the PNGs there, or set data_prefix'
-            )

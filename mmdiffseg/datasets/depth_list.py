@@ -5,10 +5,12 @@ from pathlib import PurePath
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files, read_text
 from mmdiffseg.registry import DATASETS
 
 
-class DepthListDataset(BaseSegDataset):
+class DepthListDataset(NamesDamagedFiles, BaseSegDataset):
     """Images and depth maps that a list names.
 
     Each line of `ann_file` holds an image below `data_prefix['img_path']` and its depth map below
@@ -31,7 +33,7 @@ class DepthListDataset(BaseSegDataset):
                 f'{name}: no list {self.ann_file}: set data_root and ann_file, or get the list as '
                 'docs/datasets.md says.'
             )
-        text = fileio.get_text(self.ann_file, backend_args=self.backend_args)
+        text = read_text(self.ann_file, backend_args=self.backend_args)
         # columns: image, depth, focal length; some lists begin a path with a slash
         lines = [[part.lstrip('/') for part in line.split()] for line in text.splitlines()]
         for number, line in enumerate(lines, start=1):
@@ -52,25 +54,13 @@ class DepthListDataset(BaseSegDataset):
         ]
         if not samples:
             raise ValueError(f'{name}: {self.ann_file} names no image with a depth map.')
-        self._check_files([s[key] for s in samples for key in ('img_path', 'depth_map_path')])
+        check_files(
+            [sample[key] for sample in samples for key in ('img_path', 'depth_map_path')],
+            what=f'files in {self.ann_file}',
+            fix='set data_root, or prepare it as docs/datasets.md says.',
+            backend_args=self.backend_args,
+        )
         return samples
-
-    def _check_files(self, paths: list[str]) -> None:
-        # each folder is listed once: file systems over a network are slow
-        found = set()
-        for folder in {str(PurePath(path).parent) for path in paths}:
-            if fileio.isdir(folder, backend_args=self.backend_args):
-                files = fileio.list_dir_or_file(
-                    folder, list_dir=False, backend_args=self.backend_args
-                )
-                found.update(fileio.join_path(folder, file) for file in files)
-        missing = [path for path in paths if path not in found]
-        if missing:
-            raise FileNotFoundError(
-                f'{type(self).__name__}: {len(missing)} of {len(paths)} files in {self.ann_file} '
-                f'are missing, the first is {missing[0]}: set data_root, or prepare it as '
-                'docs/datasets.md says.'
-            )
 
 
 @DATASETS.register_module()

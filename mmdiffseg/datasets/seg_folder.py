@@ -3,10 +3,12 @@
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files
 from mmdiffseg.registry import DATASETS
 
 
-class FileChecks:
+class FileChecks(NamesDamagedFiles):
     """Mixin for a `BaseSegDataset`: missing images and labels are reported before training starts.
 
     A class that uses it says in `how_to_get` where its data come from, and in `label_path` how
@@ -34,18 +36,13 @@ class FileChecks:
                 'or set img_suffix.'
             )
         if label_dir:
-            # One listing instead of a look at every file: file systems over a network are slow.
-            labels = fileio.list_dir_or_file(
-                label_dir, list_dir=False, recursive=True, backend_args=self.backend_args
+            check_files(
+                [sample[self.label_path] for sample in samples],
+                what=f'labels of {name}',
+                fix='add it, remove its image, or set '
+                f'{self.label_path.removesuffix("path")}suffix.',
+                backend_args=self.backend_args,
             )
-            labels = {fileio.join_path(label_dir, label) for label in labels}
-            missing = [s for s in samples if s[self.label_path] not in labels]
-            if missing:
-                raise FileNotFoundError(
-                    f'{name}: {len(missing)} of {len(samples)} images have no label, the first is '
-                    f'{missing[0]["img_path"]}: add {missing[0][self.label_path]}, remove the '
-                    f'image, or set {self.label_path.removesuffix("path")}suffix.'
-                )
         return samples
 
 

@@ -95,6 +95,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--split', help="one of the config's `splits`, such as testA")
     add_cfg_options(parser)
+    parser.add_argument(
+        '--trust', action='store_true', help='read checkpoints even if they could run any code'
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
 

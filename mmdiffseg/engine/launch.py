@@ -16,6 +16,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS, MODELS, Registry
 
 from mmdiffseg.compat.late_imports import hidden
+from mmdiffseg.output_dir import claim_output_dir
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -127,11 +128,12 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     part[name] = value
 
 
-def set_output_dir(cfg: Config, folder: str) -> None:
+def set_output_dir(cfg: Config, folder: str, *, overwrite: bool = False) -> None:
     """Let the metrics that can write the predictions to a folder.
 
     Raises:
         ValueError: None of them can, as mmdet's, which write other files.
+        FileExistsError: The folder holds data or, without ``overwrite``, other files.
     """
     if cfg.get('default_scope') == 'mmdet':
         raise ValueError(
@@ -147,8 +149,18 @@ def set_output_dir(cfg: Config, folder: str) -> None:
             f'{" and ".join(metric.type for metric in metrics)} does not: leave it out, or give '
             '--show-dir for pictures'
         )
+    claim_output_dir(folder, inputs=data_folders(cfg), overwrite=overwrite)
     for metric in writers:
         metric.output_dir = folder
+
+
+def data_folders(cfg: Config) -> set[Path]:
+    """Where images and labels of all splits are read."""
+    return {
+        Path(dataset.get('data_root') or '', prefix)
+        for dataset in datasets_of(cfg, 'train', 'val', 'test')
+        for prefix in (dataset.get('data_prefix') or {}).values()
+    }
 
 
 def takes(component: ConfigDict, argument: str, registry: Registry = MODELS) -> bool:
@@ -204,15 +216,21 @@ def allow_cpu_processes(cfg: Config) -> None:
     )
 
 
-def build_runner(cfg: Config) -> 'Runner':
-    """Build the runner that trains or tests, on as many CPU processes as there are."""
+def build_runner(cfg: Config, *, trust: bool = False) -> 'Runner':
+    """Build the runner that trains or tests, on as many CPU processes as there are.
+
+    Args:
+        cfg: The config.
+        trust: Read checkpoints even if they could run any code.
+    """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
-    from mmdiffseg.compat.checkpoint import allow_log_history
+    from mmdiffseg.compat.checkpoint import guard_mmengine
 
     allow_cpu_processes(cfg)
-    allow_log_history()  # mmengine would warn of it, or refuse the checkpoint
+    if trust:
+        guard_mmengine(trust=True)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from mmdiffseg.evaluation.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 from mmdiffseg.visualization import reliability_diagram
 
@@ -63,14 +63,9 @@ class BinaryMaskMetric(BaseMetric):
         self.empty_score = empty_score
         self.weighted_coverage = weighted_coverage
         self.from_logits = from_logits
-        self.output_dir = output_dir and Path(output_dir)
         self.ignore_index = ignore_index
         self._written = set()
-        if self.output_dir and is_main_process():
-            if self.output_dir.is_dir() and any(self.output_dir.iterdir()):
-                raise FileExistsError(
-                    f'output_dir {output_dir} is not empty: choose another, or remove it'
-                )
+        self.output_dir = output_dir and claim_output_dir(output_dir)
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
@@ -160,6 +155,8 @@ class BinaryMaskMetric(BaseMetric):
         }
         if self.output_dir and 'ECE' in scores:
             self._write_reliability(sum(result['bins'] for result in scored))
+        if self.output_dir:
+            finish_output_dir(self.output_dir)
         return scores
 
     def _prob(self, sample: dict) -> NDArray | None:

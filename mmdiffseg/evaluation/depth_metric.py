@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from PIL import Image
 
 from mmdiffseg.evaluation.depth_errors import CROPS, DEPTH_ERRORS, crop_mask, depth_errors
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 
 
@@ -52,13 +52,7 @@ class DepthMetric(BaseMetric):
         self.crop = crop
         self.clip_depth = clip_depth
         self.depth_scale_factor = depth_scale_factor
-        self.output_dir = output_dir and Path(output_dir)
-        if self.output_dir and is_main_process():
-            if self.output_dir.is_dir() and any(self.output_dir.iterdir()):
-                raise FileExistsError(
-                    f'output_dir {output_dir} is not empty: choose another, or remove it'
-                )
-            self.output_dir.mkdir(parents=True, exist_ok=True)
+        self.output_dir = output_dir and claim_output_dir(output_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Compare a batch.
@@ -108,4 +102,6 @@ class DepthMetric(BaseMetric):
                 f'no pixel of all {len(results)} depth maps lies between {self.min_depth} and '
                 f'{self.max_depth} m inside the crop {self.crop}: check the depth maps'
             )
+        if self.output_dir:
+            finish_output_dir(self.output_dir)
         return {name: float(np.mean([r[name] for r in scored])) for name in DEPTH_ERRORS}

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from PIL import Image
 from prettytable import PrettyTable
 
 from mmdiffseg.evaluation.episodes import binary_counts, binary_maps, class_iou, fb_iou, mean_iou
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 
 
@@ -55,12 +54,7 @@ class InContextIoUMetric(BaseMetric):
         self.over = over
         self.cell_slices = tuple(cell_slices)
         self.ignore_index = ignore_index
-        self.output_dir = output_dir and Path(output_dir)
-        if self.output_dir and is_main_process():
-            if self.output_dir.is_dir() and any(self.output_dir.iterdir()):
-                raise FileExistsError(
-                    f'output_dir {output_dir} is not empty: choose another, or remove it'
-                )
+        self.output_dir = output_dir and claim_output_dir(output_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -115,6 +109,7 @@ class InContextIoUMetric(BaseMetric):
         if self.output_dir:
             text = json.dumps(results, indent=1)
             (self.output_dir / 'episodes.json').write_text(text)
+            finish_output_dir(self.output_dir)
         return {name: 100 * score for name, score in scores.items()}
 
     def _by_fold(self, results: list[dict]) -> dict[str, float]:

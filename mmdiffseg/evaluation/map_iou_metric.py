@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 from torch import Tensor
 
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 
 THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
@@ -69,13 +69,7 @@ class MapIoUMetric(BaseMetric):
         if not thresholds or not all(0 < threshold < 1 for threshold in thresholds):
             raise ValueError(f'thresholds must lie between 0 and 1, got {thresholds}')
         self.thresholds = thresholds
-        self.output_dir = output_dir and Path(output_dir)
-        if self.output_dir and is_main_process():
-            if self.output_dir.is_dir() and any(self.output_dir.iterdir()):
-                raise FileExistsError(
-                    f'output_dir {output_dir} is not empty: choose another, or remove it'
-                )
-            self.output_dir.mkdir(parents=True, exist_ok=True)
+        self.output_dir = output_dir and claim_output_dir(output_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the cells of a batch.
@@ -119,5 +113,7 @@ class MapIoUMetric(BaseMetric):
         for name, row in zip(classes, torch.cat([iou, best[None]]).T.tolist(), strict=True):
             table.add_row([name, *(f'{value:.4f}' for value in row)])
         print_log(f'IoU by threshold:\n{table}', logger='current')
+        if self.output_dir:
+            finish_output_dir(self.output_dir)
         scores = {f'{name}/iou@max': v for name, v in zip(classes, best.tolist(), strict=True)}
         return scores | {'mean/iou@max': best.mean().item()}

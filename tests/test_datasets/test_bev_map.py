@@ -98,7 +98,7 @@ def test_missing_folders_are_reported(tmp_path, dataset):
 
 def test_missing_maps_are_reported(root):
     (root / 'maps/train/b.npz').unlink()
-    sentence = '1 of 2 images have no label, the first is .*features/train/b.npy: add .*/b.npz'
+    sentence = '1 of 2 labels of .* are missing, the first is .*maps/train/b.npz: add it'
     with pytest.raises(FileNotFoundError, match=sentence):
         build(root)
 

@@ -198,7 +198,7 @@ def test_missing_files(root):
     with pytest.raises(FileNotFoundError, match='no list .*/none.json: set data_root, or make'):
         build(root, ann_file='none.json')
     (root / 'leftImg8bit/val/ulm/a_000001_leftImg8bit.png').unlink()
-    sentence = '1 of the 1 images in .* are missing, the first is .*/a_000001_leftImg8bit.png: '
+    sentence = '1 of 1 images of .* in .* are missing, the first is .*/a_000001_leftImg8bit.png: '
     with pytest.raises(FileNotFoundError, match=sentence):
         build(root)
     with pytest.raises(FileNotFoundError, match=sentence):

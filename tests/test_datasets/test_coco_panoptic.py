@@ -53,7 +53,7 @@ def test_crowds_are_no_things(root):
 
 def test_a_missing_png_is_said(root):
     (root / 'panoptic/train/000002.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'1 of 6 images .* is .*000002\.png'):
+    with pytest.raises(FileNotFoundError, match=r'1 of 6 panoptic PNGs .* is .*000002\.png'):
         build(root)
 
 

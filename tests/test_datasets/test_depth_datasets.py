@@ -83,7 +83,7 @@ def test_missing_folders_and_depth_maps(dataset, tmp_path):
         dataset(**options)
     write(tmp_path / 'images/train/a_1.jpg', np.zeros((4, 6, 3), np.uint8))
     (tmp_path / 'depth/train').mkdir(parents=True)
-    sentence = r'1 of 1 images have no label, .*add .*depth/train/a_1.png.* set depth_map_suffix'
+    sentence = r'1 of 1 labels .* missing, .*depth/train/a_1.png.*add it, .* set depth_map_suffix'
     with pytest.raises(FileNotFoundError, match=sentence):
         dataset(**options)
 

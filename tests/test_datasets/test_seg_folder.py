@@ -81,8 +81,8 @@ def test_image_without_label(root):
     (root / 'labels/train/000002.png').unlink()
     (root / 'labels/train/000004.png').unlink()
     assert refusal(data_root=str(root)) == (
-        f'ShapesDataset: 2 of 6 images have no label, the first is {root}/images/train/000002.jpg: '
-        f'add {root}/labels/train/000002.png, remove the image, or set seg_map_suffix.'
+        '2 of 6 labels of ShapesDataset are missing, the first is '
+        f'{root}/labels/train/000002.png: add it, remove its image, or set seg_map_suffix.'
     )
 
 

@@ -7,6 +7,8 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
+CHECKPOINTS = {'type': 'mmdiffseg.WholeCheckpointHook', 'by_epoch': False, 'interval': 2}
+
 
 @MODELS.register_module(force=True)
 class ToyModel(BaseModel):
@@ -54,6 +56,7 @@ def make_runner(tmp_path):
         num_workers=0,
         log_level='ERROR',
         optim_wrapper=None,
+        default_hooks=None,
         **kwargs,
     ):
         return Runner(
@@ -67,9 +70,7 @@ def make_runner(tmp_path):
             },
             train_cfg={'type': 'IterBasedTrainLoop', 'max_iters': max_iters},
             optim_wrapper=optim_wrapper or {'optimizer': {'type': 'SGD', 'lr': 0.01}},
-            default_hooks={
-                'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 2}
-            },
+            default_hooks=default_hooks or {'checkpoint': CHECKPOINTS},
             custom_hooks=list(hooks),
             randomness={'seed': 3},
             default_scope='mmengine',

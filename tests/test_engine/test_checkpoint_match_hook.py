@@ -42,3 +42,13 @@ def test_fine_tuning_goes_on_with_a_warning(make_runner, tmp_path, capfd):
 def test_a_fitting_checkpoint_is_loaded(make_runner, tmp_path):
     runner = run(make_runner, save(tmp_path / 'good.pth'), strict=True)
     assert runner.model.decode_head.weight.eq(1).all()
+
+
+def test_other_numbers_of_classes_are_told(make_runner, tmp_path):
+    checkpoint = save(tmp_path / 'other.pth', **{'decode_head.bias': torch.ones(7)})
+    content = torch.load(checkpoint) | {'meta': {'dataset_meta': {'classes': tuple('abcdefg')}}}
+    torch.save(content, checkpoint)
+    hook = {'type': 'mmdiffseg.CheckpointMatchHook', 'strict': True}
+    runner = make_runner(hooks=[hook], load_from=checkpoint)
+    with pytest.raises(ValueError, match=r'trained for 7 classes, the data have 2\.'):
+        runner.train()

@@ -127,7 +127,8 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
     launch.check_checkpoint('https://example.org/model.pth')
 
 
-def test_only_a_metric_that_can_write_writes_label_maps(cfg):
+def test_only_a_metric_that_can_write_writes_label_maps(cfg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     cfg.test_evaluator = dict(type='IoUMetric')
     launch.set_output_dir(cfg, 'labels')
     assert cfg.test_evaluator.output_dir == 'labels'
@@ -143,6 +144,16 @@ def test_only_a_metric_that_can_write_writes_label_maps(cfg):
     cfg.default_scope = 'mmdet'
     with pytest.raises(ValueError, match='--out labels is for .*outfile_prefix=PREFIX'):
         launch.set_output_dir(cfg, 'labels')
+
+
+def test_label_maps_are_not_written_over_the_truth(tmp_path):
+    labels = tmp_path / 'labels/val'
+    labels.mkdir(parents=True)
+    dataset = dict(type='x', data_root=str(tmp_path), data_prefix=dict(seg_map_path='labels/val'))
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset), test_evaluator=dict(type='IoUMetric')))
+    with pytest.raises(FileExistsError, match='among the inputs'):
+        launch.set_output_dir(cfg, str(labels), overwrite=True)
+    launch.set_output_dir(cfg, str(tmp_path / 'predicted'))
 
 
 def test_only_a_diffusion_head_is_shown_as_one(cfg):

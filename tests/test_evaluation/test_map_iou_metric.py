@@ -71,6 +71,7 @@ def test_probabilities_are_written_on_request(tmp_path):
     metric.process({}, [dict(SAMPLES[0], img_path='/data/a.npy')])
     with np.load(tmp_path / 'out/a.npz') as arrays:
         assert np.array_equal(arrays['prob'], SAMPLES[0]['map_prob']['data'].half().numpy())
+    metric.evaluate(1)
     with pytest.raises(FileExistsError, match='out is not empty: choose another'):
         build(output_dir=str(tmp_path / 'out'))
 

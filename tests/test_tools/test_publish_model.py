@@ -50,3 +50,17 @@ def test_a_checkpoint_of_unknown_origin_is_refused(tmp_path, monkeypatch):
     torch.save({'state_dict': {'weight': torch.ones(3)}}, tmp_path / 'bare.pth')
     with pytest.raises(ValueError, match='does not hold meta.dataset_meta and meta.cfg'):
         publish(monkeypatch, tmp_path / 'bare.pth', tmp_path / 'model.pth')
+
+
+@pytest.mark.parametrize(
+    'line', ['__import__("pathlib").Path("ran").touch()', 'a = print("ran")', '_base_ = dict(**x)']
+)
+def test_the_config_of_a_checkpoint_is_not_run(checkpoint, tmp_path, monkeypatch, capsys, line):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['cfg'] += line
+    torch.save(content, checkpoint)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match='line 3 of the config is more than a plain value'):
+        publish(monkeypatch, checkpoint, tmp_path / 'model.pth')
+    assert not (tmp_path / 'ran').exists()
+    assert 'ran' not in capsys.readouterr().out

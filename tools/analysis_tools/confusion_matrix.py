@@ -41,6 +41,24 @@ def confusion(prediction: NDArray, target: NDArray, num_classes: int, ignore_ind
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def check_prediction(prediction: NDArray, target: NDArray, num_classes: int, path: Path) -> None:
+    """Check that a prediction, (H, W), can be compared with its truth.
+
+    Raises:
+        ValueError: It has another size, or holds a class that there is not.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f'{path} has the shape {prediction.shape} and the labels {target.shape}: give the '
+            'predictions of this data set'
+        )
+    if prediction.min() < 0 or prediction.max() >= num_classes:
+        wrong = prediction.min() if prediction.min() < 0 else prediction.max()
+        raise ValueError(
+            f'{path} holds class {wrong} of {num_classes}: give the predictions of this config'
+        )
+
+
 def plot(matrix: NDArray, classes: list[str], title: str, color_theme: str) -> 'Figure':
     """Draw the matrix in percent of its rows."""
     import matplotlib.pyplot as plt
@@ -82,6 +100,7 @@ def main(args: Namespace) -> None:
         if dataset.reduce_zero_label:
             prediction = prediction - 1  # test.py writes such labels as in the ground truth files
         target = sample.gt_sem_seg.data[0].numpy()
+        check_prediction(prediction, target, len(classes), path)
         matrix += confusion(prediction, target, len(classes), dataset.ignore_index)
     args.save_dir.mkdir(parents=True, exist_ok=True)
     np.save(args.save_dir / 'confusion_matrix.npy', matrix)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmdiffseg.compat.stored_config import read_config
 from mmdiffseg.engine import command_line
 from mmdiffseg.version import __version__
 
@@ -40,7 +41,7 @@ def publishable(checkpoint: dict) -> dict:
             f'the checkpoint does not hold meta.{" and meta.".join(missing)}: publish one that '
             'tools/train.py wrote'
         )
-    cfg = Config.fromstring(meta['cfg'], '.py')
+    cfg = Config(read_config(meta['cfg']))  # data: text of a file is never run
     for key in ('work_dir', 'load_from', 'resume'):  # about the run, not the model
         cfg.pop(key, None)
     return dict(

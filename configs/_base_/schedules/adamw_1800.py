@@ -13,6 +13,8 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=450, save_best='mIoU'),
+    checkpoint=dict(
+        type='mmdiffseg.WholeCheckpointHook', by_epoch=False, interval=450, save_best='mIoU'
+    ),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=8)

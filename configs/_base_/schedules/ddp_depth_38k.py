@@ -22,7 +22,11 @@ test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=800, save_best='abs_rel', rule='less'
+        type='mmdiffseg.WholeCheckpointHook',
+        by_epoch=False,
+        interval=800,
+        save_best='abs_rel',
+        rule='less',
     ),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -25,7 +25,10 @@ test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     checkpoint=dict(
-        type='CheckpointHook', interval=1, save_best='map/mean/iou@max', rule='greater'
+        type='mmdiffseg.WholeCheckpointHook',
+        interval=1,
+        save_best='map/mean/iou@max',
+        rule='greater',
     ),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=32)

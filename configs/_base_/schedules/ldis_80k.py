@@ -15,6 +15,8 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=8000, max_keep_ckpts=1),
+    checkpoint=dict(
+        type='mmdiffseg.WholeCheckpointHook', by_epoch=False, interval=8000, max_keep_ckpts=1
+    ),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=16)

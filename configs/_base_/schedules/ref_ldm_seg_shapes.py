@@ -13,5 +13,7 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=250, max_keep_ckpts=2),
+    checkpoint=dict(
+        type='mmdiffseg.WholeCheckpointHook', by_epoch=False, interval=250, max_keep_ckpts=2
+    ),
 )

@@ -9,7 +9,6 @@ without suffix. What a key is depends on the kind of concept:
 - ``'folder_class'``: ``folder:class``, a class within one folder: a video of VSPW.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -20,6 +19,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.in_context.released_lists import read_released_lists
 
 Kind = Literal['class', 'folder', 'folder_class']
@@ -113,7 +113,7 @@ def read_lists(path: str) -> dict[str, list[str]]:
         )
     if path.endswith('.npy'):
         return read_released_lists(path)
-    return json.loads(Path(path).read_text())
+    return read_json(path)
 
 
 def build_concepts(

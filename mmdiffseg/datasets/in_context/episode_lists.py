@@ -1,12 +1,12 @@
 """Episodes that a file lists."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.in_context.concepts import Concept, image_name
 from mmdiffseg.datasets.in_context.in_context import InContextDataset
 from mmdiffseg.registry import DATASETS
@@ -36,7 +36,7 @@ class EpisodeListDataset(InContextDataset):
             image_name(self.source.get_data_info(i), self.source) for i in range(len(self.source))
         )
         self.positions = {name: position for position, name in enumerate(names)}
-        return json.loads(path.read_text())
+        return read_json(path)
 
     def _position(self, file_name: str) -> int:
         name = str(Path(file_name).with_suffix(''))

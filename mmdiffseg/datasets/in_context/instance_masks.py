@@ -1,15 +1,16 @@
 """Pictures and instances in COCO's format."""
 
-import json
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files, read_json
 from mmdiffseg.registry import DATASETS
 
 
 @DATASETS.register_module()
-class InstanceMaskDataset(BaseDataset):
+class InstanceMaskDataset(NamesDamagedFiles, BaseDataset):
     """Pictures and instances in COCO's format, as a source of episodes.
 
     The classes are those of the file, in the order of their ids there, and count from 1. The mask
@@ -35,7 +36,7 @@ class InstanceMaskDataset(BaseDataset):
             raise FileNotFoundError(
                 f'no annotations {self.ann_file}: set data_root and ann_file, see docs/datasets.md.'
             )
-        content = json.loads(Path(self.ann_file).read_text())
+        content = read_json(self.ann_file)
         categories = sorted(content['categories'], key=lambda category: category['id'])
         self._metainfo['classes'] = ('background', *(c['name'] for c in categories))
         self.class_ids = {c['id']: number for number, c in enumerate(categories, 1)}
@@ -58,11 +59,9 @@ class InstanceMaskDataset(BaseDataset):
                         segmentation=annotation['segmentation'],
                     )
                 )
-        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        missing = [s['img_path'] for s in samples.values() if Path(s['img_path']).name not in there]
-        if missing:
-            raise FileNotFoundError(
-                f'{len(missing)} of {len(samples)} pictures in {self.ann_file} are missing, the '
-                f'first is {missing[0]}: set data_root and data_prefix.'
-            )
+        check_files(
+            [sample['img_path'] for sample in samples.values()],
+            what=f'pictures in {self.ann_file}',
+            fix='set data_root and data_prefix.',
+        )
         return list(samples.values())

@@ -1,11 +1,12 @@
 """PhraseCut."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from mmengine.dataset import BaseDataset
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files, read_json
 from mmdiffseg.datasets.referring.refer import METAINFO
 from mmdiffseg.registry import DATASETS
 
@@ -13,7 +14,7 @@ SUBSETS = ('all', 'seen', 'unseen')
 
 
 @DATASETS.register_module()
-class PhraseCutDataset(BaseDataset):
+class PhraseCutDataset(NamesDamagedFiles, BaseDataset):
     """PhraseCut (VGPhraseCut v0): a phrase means all instances that fit it.
 
     Every (image, phrase) task is a sample; phrases are lower-cased. Pipelines draw the masks by
@@ -67,17 +68,16 @@ class PhraseCutDataset(BaseDataset):
                 f'no list of tasks {self.ann_file}: set data_root and ann_file, see '
                 'docs/datasets.md.'
             )
-        tasks = [t for t in json.loads(Path(self.ann_file).read_text()) if self._in_subset(t)]
+        tasks = [t for t in read_json(self.ann_file) if self._in_subset(t)]
         if not tasks:
             raise ValueError(f'{self.ann_file} has no task in the subset {self.subset!r}')
         folder = Path(self.data_prefix['img_path'])
         paths = {task['image_id']: folder / f'{task["image_id"]}.jpg' for task in tasks}
-        missing = [path for path in paths.values() if not path.is_file()]
-        if missing:
-            raise FileNotFoundError(
-                f'{len(missing)} of {len(paths)} images of {self.ann_file} are missing, the first '
-                f'is {missing[0]}: set data_root and data_prefix, see docs/datasets.md.'
-            )
+        check_files(
+            list(paths.values()),
+            what=f'images of {self.ann_file}',
+            fix='set data_root and data_prefix, see docs/datasets.md.',
+        )
         return [
             dict(
                 img_path=str(paths[task['image_id']]),

@@ -1,12 +1,13 @@
 """RefCOCO, RefCOCO+ and RefCOCOg."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.files import check_files, read_json
 from mmdiffseg.datasets.referring.refer_files import read_refs
 from mmdiffseg.registry import DATASETS
 
@@ -14,7 +15,7 @@ METAINFO = dict(classes=('background', 'referred'), palette=[[47, 50, 60], [243,
 
 
 @DATASETS.register_module()
-class RefCOCODataset(BaseDataset):
+class RefCOCODataset(NamesDamagedFiles, BaseDataset):
     """RefCOCO, RefCOCO+, RefCOCOg, and all that comes in the files of REFER.
 
     A reference is an instance and several sentences that mean it. Samples are in the order of the
@@ -99,7 +100,11 @@ class RefCOCODataset(BaseDataset):
                     f'{ref["ann_id"]}, which is not in {self.ann_file}'
                 )
             samples += self._samples_of(ref, images[ref['image_id']], annotations[ref['ann_id']])
-        self._check_images(samples)
+        check_files(
+            sorted({sample['img_path'] for sample in samples}),
+            what=f'images that {self.split_file.name} refers to',
+            fix='set data_root and data_prefix, see docs/datasets.md.',
+        )
         return samples
 
     def _has(self, split: str) -> bool:
@@ -112,8 +117,16 @@ class RefCOCODataset(BaseDataset):
             raise FileNotFoundError(
                 f'no instances {path}: set data_root and ann_file, see docs/datasets.md.'
             )
-        content = json.loads(path.read_text())
-        return tuple({item['id']: item for item in content[k]} for k in ('images', 'annotations'))
+        content = read_json(path)
+        try:
+            images, annotations = (
+                {item['id']: item for item in content[key]} for key in ('images', 'annotations')
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f'{path} does not hold images and annotations as COCO has them: {error!r}'
+            ) from error
+        return images, annotations
 
     def _samples_of(self, ref: dict, image: dict, annotation: dict) -> list[dict]:
         # REFER's own file_name is that of a crop; the image's is the one on disk
@@ -138,11 +151,3 @@ class RefCOCODataset(BaseDataset):
             return [{**common, **s, 'sample_id': f'sentence{s["sent_id"]}'} for s in sentences]
         together = {f'{key}s': [s[key] for s in sentences] for key in ('text', 'sent_id', 'kind')}
         return [{**common, **together, 'sample_id': f'ref{ref["ref_id"]}'}]
-
-    def _check_images(self, samples: list[dict]) -> None:
-        missing = [path for path in {s['img_path'] for s in samples} if not Path(path).is_file()]
-        if missing:
-            raise FileNotFoundError(
-                f'{len(missing)} of the images that {self.split_file.name} refers to are missing, '
-                f'one is {min(missing)}: set data_root and data_prefix, see docs/datasets.md.'
-            )

@@ -1,9 +1,10 @@
 """The lists of references of REFER: ``refs(unc).p`` and its like."""
 
-import json
 import pickle
 from pathlib import Path
 from typing import NoReturn
+
+from mmdiffseg.datasets.files import read_json
 
 
 class _Unpickler(pickle.Unpickler):
@@ -32,10 +33,16 @@ def read_refs(path: str | Path) -> list[dict]:
             f'no list of references {path}: set data_root and split_file, see docs/datasets.md.'
         )
     if path.suffix == '.json':
-        refs = json.loads(path.read_text())
+        refs = read_json(path)
     else:
         with path.open('rb') as file:
-            refs = _Unpickler(file, encoding='utf-8').load()
-    if not isinstance(refs, list) or not all('sentences' in ref for ref in refs):
+            try:
+                refs = _Unpickler(file, encoding='utf-8').load()
+            except Exception as error:  # of damaged bytes pickle makes errors of many kinds
+                kind = pickle.UnpicklingError if 'and is not loaded' in str(error) else ValueError
+                raise kind(f'{path} is damaged or no list of references: {error}') from error
+    if not isinstance(refs, list) or not all(
+        isinstance(ref, dict) and 'sentences' in ref for ref in refs
+    ):
         raise ValueError(f'{path} holds no list of references with sentences.')
     return refs

@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdiffseg.datasets.pictures import check_depth_bits, check_upright
 from mmdiffseg.registry import TRANSFORMS
 
 
@@ -24,8 +25,9 @@ class CheckDepth(BaseTransform):
         """Check `gt_depth_map`, (H, W), and its size against that of `img`.
 
         Raises:
-            ValueError: The map has channels or another size than the image, a depth is negative or
-                not finite, none is above 0, or most are above `max_depth`.
+            ValueError: The map has channels, 8 bits, or another size than the image, which may not
+                be stored turned; a depth is negative or not finite, none is above 0, or most are
+                above `max_depth`.
         """
         depth = results.get('gt_depth_map')
         if depth is None:
@@ -35,6 +37,8 @@ class CheckDepth(BaseTransform):
             raise ValueError(
                 f'{path} is an image of shape {depth.shape}: a depth map must have one channel.'
             )
+        check_depth_bits(path)
+        check_upright(results['img_path'], truth=path)
         if depth.shape != results['img'].shape[:2]:
             height, width = results['img'].shape[:2]
             raise ValueError(

@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdiffseg.datasets.pictures import check_labels_fit, check_upright
 from mmdiffseg.registry import TRANSFORMS
 
 
@@ -10,7 +11,7 @@ from mmdiffseg.registry import TRANSFORMS
 class CheckLabels(BaseTransform):
     """Stop at the first label map that does not hold class ids; goes right after LoadAnnotations.
 
-    Results without a label map (inference) pass unchanged.
+    Reads the headers of both files, too. Results without a label map (inference) pass unchanged.
 
     Args:
         num_classes: Number K of classes; labels must lie in [0, K).
@@ -25,7 +26,8 @@ class CheckLabels(BaseTransform):
         """Check `gt_seg_map`, (H, W).
 
         Raises:
-            ValueError: The label map has channels, or a value outside [0, K) that is not ignored.
+            ValueError: The label map has channels, another size than the image, or a value outside
+                [0, K) that is not ignored; or the image is stored turned.
         """
         labels = results.get('gt_seg_map')
         if labels is None:
@@ -36,6 +38,15 @@ class CheckLabels(BaseTransform):
                 f'{path} is a colour image of shape {labels.shape}: labels must be PNGs of one '
                 'channel that holds class ids.'
             )
+        if 'ori_shape' in results and labels.shape != tuple(results['ori_shape']):
+            height, width = results['ori_shape']
+            raise ValueError(
+                f'{results["img_path"]} is {width}x{height} and its labels {path} are '
+                f'{labels.shape[1]}x{labels.shape[0]}: make them the same size.'
+            )
+        if 'img_path' in results:
+            check_upright(results['img_path'], truth=path)
+            check_labels_fit(path)
         wrong = (labels >= self.num_classes) & (labels != self.ignore_index)
         if wrong.any():
             values = ', '.join(map(str, np.unique(labels[wrong])[:5]))

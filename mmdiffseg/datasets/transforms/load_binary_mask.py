@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from numpy.typing import NDArray
 
+from mmdiffseg.datasets.pictures import check_upright
 from mmdiffseg.registry import TRANSFORMS
 
 Foreground = int | Literal['nonzero']
@@ -92,6 +93,7 @@ class LoadBinaryMask(BaseTransform):
                 f'{results["seg_map_path"]} is {mask.shape[1]}x{mask.shape[0]}: make them the same '
                 'size.'
             )
+        check_upright(results['img_path'], truth=results['seg_map_path'])
         results['gt_seg_map'] = mask
         results['seg_fields'].append('gt_seg_map')
         return results

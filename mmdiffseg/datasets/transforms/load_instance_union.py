@@ -41,9 +41,40 @@ class LoadInstanceUnion(BaseTransform):
 
 
 def compress(segmentation: list | dict, height: int, width: int) -> dict:
-    """Compressed run lengths of polygons, or of run lengths of either kind."""
+    """Compressed run lengths of polygons, or of run lengths of either kind.
+
+    Raises:
+        ValueError: The run lengths are of another number of pixels; pycocotools would go on with
+            whatever the memory holds.
+    """
     if isinstance(segmentation, list):  # polygons
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation['counts'], list):
-        return coco_mask.frPyObjects(segmentation, height, width)
-    return segmentation
+    counts = segmentation['counts']
+    runs = counts if isinstance(counts, list) else _run_lengths(counts)
+    if sum(runs) != height * width:
+        raise ValueError(
+            f'the run lengths of a mask add up to {sum(runs)} pixels, its image has '
+            f'{width}x{height}: the annotations are damaged or belong to another image.'
+        )
+    return coco_mask.frPyObjects(segmentation, height, width) if runs is counts else segmentation
+
+
+def _run_lengths(text: str | bytes) -> list[int]:
+    """Read COCO's compressed run lengths.
+
+    Digits of base 32, the lowest first, from the character `0` on: bit 5 says that another digit
+    follows, bit 4 of the last one is the sign. From the fourth number on, a number is the
+    difference to the second before it.
+    """
+    runs, value, shift = [], 0, 0
+    for character in text.encode() if isinstance(text, str) else text:
+        digit = character - 48
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value, shift = 0, 0
+    return runs

@@ -6,6 +6,7 @@ from mmdiffseg.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
 from mmdiffseg.engine.hooks.seed_each_iteration_hook import SeedEachIterationHook
 from mmdiffseg.engine.hooks.self_aligned_hook import SelfAlignedHook
 from mmdiffseg.engine.hooks.update_ema_hook import UpdateEMAHook
+from mmdiffseg.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'CheckpointMatchHook',
@@ -14,4 +15,5 @@ __all__ = [
     'SeedEachIterationHook',
     'SelfAlignedHook',
     'UpdateEMAHook',
+    'WholeCheckpointHook',
 ]

@@ -5,7 +5,7 @@ import logging
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmdiffseg.models.weights import load_exactly
@@ -46,14 +46,26 @@ class CheckpointMatchHook(Hook):
                 model = model.module
             # as in mmengine, the counters of batch norm layers may be missing
             load_exactly(model, weights, source='The checkpoint', fresh=r'.*num_batches_tracked')
-        except ValueError as mismatch:
+        except ValueError as error:
+            mismatch = f'{error}{_other_classes(runner, checkpoint)}'
             if self.strict:
-                raise
+                raise ValueError(mismatch) from error
             print_log(
                 f'{mismatch} What does not fit keeps its initial values.',
                 'current',
                 logging.WARNING,
             )
+
+
+def _other_classes(runner: Runner, checkpoint: dict) -> str:
+    """What the numbers of classes add to the explanation, if they differ."""
+    trained = checkpoint.get('meta', {}).get('dataset_meta', {}).get('classes')
+    for loop in (getattr(runner, name, None) for name in ('_train_loop', '_test_loop')):
+        if isinstance(loop, BaseLoop) and trained:
+            wanted = loop.dataloader.dataset.metainfo.get('classes')
+            if wanted and len(wanted) != len(trained):
+                return f' It was trained for {len(trained)} classes, the data have {len(wanted)}.'
+    return ''
 
 
 def _compare_names(model: FullyShardedDataParallel, weights: dict) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mmdiffseg.compat.checkpoint import read_file
+
 HUB_FILE = 'model.safetensors'
 
 
@@ -23,7 +25,11 @@ def load_timm_weights(source: str) -> dict[str, Tensor]:
     from timm.models import load_state_dict
 
     if Path(source).is_file():
-        return load_state_dict(source, use_ema=False)
+        if Path(source).suffix == '.safetensors':
+            return load_state_dict(source, use_ema=False)
+        # not by timm, which before 1.0.31 would run code from the file
+        content = read_file(Path(source), trust=False)
+        return content.get('state_dict') or content.get('model') or content
     if Path(source).suffix in ('.safetensors', '.pth', '.pt', '.bin'):
         raise FileNotFoundError(
             f'there are no pretrained weights at {source!r}: correct the path in '

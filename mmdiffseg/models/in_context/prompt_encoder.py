@@ -206,8 +206,12 @@ def load_vision_tower(checkpoint: str, *, weights: bool = True) -> nn.Module:
     model = transformers.CLIPVisionModel
     try:
         if not weights:
-            return model(transformers.CLIPVisionConfig.from_pretrained(checkpoint))
-        tower, report = model.from_pretrained(checkpoint, output_loading_info=True)
+            return model(
+                transformers.CLIPVisionConfig.from_pretrained(checkpoint, trust_remote_code=False)
+            )
+        tower, report = model.from_pretrained(
+            checkpoint, output_loading_info=True, use_safetensors=True, trust_remote_code=False
+        )
     except OSError as error:
         raise FileNotFoundError(
             f'the CLIP model {checkpoint!r} is neither in a folder here, nor cached, nor to be had '

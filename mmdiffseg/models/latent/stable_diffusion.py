@@ -68,7 +68,7 @@ def _load(loader: type, source: str, part: str, *, weights: bool):
         return loader.from_config(_load_config(loader, source, part))
     source = _find(source, part)
     try:
-        return loader.from_pretrained(source, subfolder=part).float()
+        return loader.from_pretrained(source, subfolder=part, use_safetensors=True).float()
     except OSError as error:
         raise _not_found(source, part) from error
 

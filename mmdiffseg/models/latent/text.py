@@ -27,7 +27,7 @@ def load_transformer(kind: str, source: str, *, part: str = '') -> PreTrainedMod
     Raises:
         FileNotFoundError: There is no such folder or name, or it has no weights.
     """
-    return _load(kind, source, part).float().eval().requires_grad_(False)
+    return _load(kind, source, part, use_safetensors=True).float().eval().requires_grad_(False)
 
 
 def load_tokenizer(source: str, *, part: str = 'tokenizer') -> PreTrainedTokenizerBase:
@@ -35,7 +35,7 @@ def load_tokenizer(source: str, *, part: str = 'tokenizer') -> PreTrainedTokeniz
     return _load('AutoTokenizer', source, part)
 
 
-def _load(kind: str, source: str, part: str):
+def _load(kind: str, source: str, part: str, **options):
     loader = getattr(import_extra('transformers'), kind)
     source = find_source(source)
     if Path(source).is_file():
@@ -47,7 +47,7 @@ def _load(kind: str, source: str, part: str):
     if not folder.is_dir() and (Path(source).is_dir() or is_path(source)):
         raise FileNotFoundError(f'there is no folder {folder} to load {kind} from')
     try:
-        return loader.from_pretrained(source, subfolder=part)
+        return loader.from_pretrained(source, subfolder=part, trust_remote_code=False, **options)
     except OSError as error:
         raise FileNotFoundError(
             f'{kind} cannot be loaded from {folder}: neither files there, nor cached, nor to be '

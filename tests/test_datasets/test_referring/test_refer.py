@@ -143,7 +143,7 @@ def test_json_is_read_and_references_to_nothing_are_left_out(root, caplog):
         (dict(split='val2'), ValueError, "no split 'val2', but testA, testB, val"),
         (dict(split_file='refs(google).p'), FileNotFoundError, 'no list of references'),
         (dict(ann_file='other.json'), FileNotFoundError, 'no instances'),
-        (dict(data_prefix=dict(img_path='x')), FileNotFoundError, '1 of the images'),
+        (dict(data_prefix=dict(img_path='x')), FileNotFoundError, '1 of 1 images'),
         (dict(text_key='text'), ValueError, "text_key='text'"),
         (dict(sample_by='image'), ValueError, "sample_by='image'"),
     ],

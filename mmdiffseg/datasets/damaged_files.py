@@ -1,0 +1,43 @@
+"""Samples that cannot be loaded: the sentence names the file."""
+
+import io
+from typing import Any
+
+import numpy as np
+from mmengine import fileio
+from PIL import Image
+
+
+class NamesDamagedFiles:
+    """Mixin for a dataset: decoders say what is wrong with a file, but not with which."""
+
+    def prepare_data(self, idx: int) -> Any:
+        """Load a sample.
+
+        Raises:
+            ValueError: A file of the sample is damaged.
+        """
+        try:
+            return super().prepare_data(idx)
+        except Exception as error:
+            sample = self.get_data_info(idx)
+            paths = [path for key, path in sample.items() if key.endswith('_path')]
+            if not any(str(path) in str(error) for path in paths):
+                for path in paths:
+                    _check_decodes(path, getattr(self, 'backend_args', None))
+            raise
+
+
+def _check_decodes(path: str, backend_args: dict | None) -> None:
+    content = io.BytesIO(fileio.get(path, backend_args=backend_args))
+    try:
+        if path.endswith(('.npy', '.npz')):
+            np.load(content)
+        else:
+            Image.open(content).load()
+    except Exception as error:  # decoders raise what they like
+        size = content.getbuffer().nbytes
+        raise ValueError(
+            f'{path} ({size} bytes) is damaged or no picture: get it again, or remove it '
+            f'({type(error).__name__}: {error})'
+        ) from error
