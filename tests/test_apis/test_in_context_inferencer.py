@@ -28,7 +28,7 @@ def disc(height, width, value=1):
 
 @pytest.fixture(scope='module')
 def inferencer():
-    config = Config.fromfile(ROOT / 'configs/_base_/models/ref_ldm_seg_tiny.py')
+    config = Config.fromfile(ROOT / 'configs/_base_/models/ref_ldm_seg_tiny-1.py')
     config.model.stable_diffusion = str(ROOT / 'demo/tiny_world')
     config.model.prompt_encoder.checkpoint = str(ROOT / 'demo/tiny_world/alpha_clip')
     torch.manual_seed(0)

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
 
-def widen_input(unet: UNet2DConditionModel, in_channels: int, *, copy_bias: bool = True) -> None:
+def widen_input(unet: UNet2DConditionModel, in_channels: int) -> None:
     """Give the first convolution more input channels, which start without effect.
 
     Args:
         unet: Changed in place; left alone if it has that many channels.
         in_channels: Wanted number, the present ones first.
-        copy_bias: Keep the bias too. The released code draws a new one.
     """
     old = unet.conv_in
     if old.in_channels == in_channels:
@@ -31,7 +30,6 @@ def widen_input(unet: UNet2DConditionModel, in_channels: int, *, copy_bias: bool
     with torch.no_grad():
         new.weight.zero_()
         new.weight[:, : old.in_channels] = old.weight
-        if copy_bias:
-            new.bias.copy_(old.bias)
+        new.bias.copy_(old.bias)  # the released code draws a new one
     unet.conv_in = new
     unet.register_to_config(in_channels=in_channels)

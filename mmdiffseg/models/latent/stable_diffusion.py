@@ -55,11 +55,20 @@ def load_scheduler(source: str, *, kind: str = 'DDPMScheduler') -> SchedulerMixi
         source: Folder or name of the Stable Diffusion model.
         kind: Name of the class.
     """
-    diffusers = import_extra('diffusers')
-    loader = getattr(diffusers, kind, None)
-    if loader is None:
-        raise ValueError(f'diffusers has no scheduler {kind!r}')
+    loader = scheduler_class(kind)
     return loader.from_config(_load_config(loader, source, 'scheduler') | {'clip_sample': False})
+
+
+def scheduler_class(kind: str) -> type[SchedulerMixin]:
+    """Find a scheduler class of diffusers by its name.
+
+    Raises:
+        ValueError: diffusers has no such class.
+    """
+    found = getattr(import_extra('diffusers'), kind, None)
+    if found is None:
+        raise ValueError(f'diffusers has no scheduler {kind!r}')
+    return found
 
 
 def _load(loader: type, source: str, part: str, *, weights: bool):
