@@ -90,7 +90,7 @@ class InContextInferencer:
             if picture.shape[:2] != area.shape:
                 raise ValueError(
                     f'the prompt {_name(image)} is {picture.shape[1]}x{picture.shape[0]} and its '
-                    f'mask {area.shape[1]}x{area.shape[0]}: give the mask of that very picture'
+                    f'mask {area.shape[1]}x{area.shape[0]}: give the mask of this picture'
                 )
             if not area.any():
                 raise ValueError(f'the mask of the prompt {_name(image)} is empty')

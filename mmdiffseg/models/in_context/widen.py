@@ -1,4 +1,4 @@
-"""A second latent beside the first, at the U-Net's input."""
+"""Room for a second latent at the input of the U-Net."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def widen_input(unet: UNet2DConditionModel, in_channels: int) -> None:
-    """Give the first convolution more input channels, which start without effect.
+    """Give the first convolution more input channels, which have no effect at first.
 
     Args:
-        unet: Changed in place; left alone if it has that many channels.
-        in_channels: Wanted number, the present ones first.
+        unet: Changed in place, unless it has that many channels already.
+        in_channels: New number of channels; the present ones come first.
     """
     old = unet.conv_in
     if old.in_channels == in_channels:
@@ -24,7 +24,7 @@ def widen_input(unet: UNet2DConditionModel, in_channels: int) -> None:
     if old.in_channels > in_channels:
         raise ValueError(
             f'the U-Net takes {old.in_channels} input channels, this model has {in_channels}: give '
-            'a plain Stable Diffusion one'
+            'a plain U-Net of Stable Diffusion'
         )
     new = nn.Conv2d(in_channels, old.out_channels, old.kernel_size, padding=old.padding)
     with torch.no_grad():
