@@ -24,7 +24,9 @@ import mmdiffseg  # noqa: F401  before what it mends
 from mmdiffseg.apis.in_context_inferencer import InContextInferencer, read_mask, video_frames
 from mmdiffseg.visualization import label_overlay, panel
 
-COLOURS = (255 * np.array(matplotlib.colormaps['tab20'].colors)).astype(int).tolist()
+#: the strong colours first, then their pale twins
+COLOURS = (255 * np.array(matplotlib.colormaps['tab20'].colors)).astype(int)
+COLOURS = [*COLOURS[::2].tolist(), *COLOURS[1::2].tolist()]
 
 
 def parse_args() -> argparse.Namespace:

@@ -177,8 +177,8 @@ def test_demo_answers_and_overwrites_nothing(demo, tmp_path):
     assert np.array(Image.open(tmp_path / 'out/labels/c.png')).shape == (50, 70)
     page = np.array(Image.open(tmp_path / 'out/pages/c.png'))
     assert page.shape[1] > 4 * 256  # two prompts, the query, the answer
-    blue, light_blue = (31, 119, 180), (174, 199, 232)  # as the legend says
-    assert all((page[-30:] == colour).all(axis=2).sum() > 50 for colour in (blue, light_blue))
+    blue, orange = (31, 119, 180), (255, 127, 14)
+    assert all((page[-30:] == colour).all(axis=2).sum() > 50 for colour in (blue, orange))  # legend
 
     with pytest.raises(SystemExit, match='c.png exists: choose another --out, or add --overwrite'):
         demo('--queries', query, *concepts)

@@ -62,7 +62,8 @@ class RefLDMSegMultiStep(InContextSegmentor):
         super().__init__(**parts)
         self.sampler = kind.from_config(self.scheduler.config, **changes)
         self.sampler.set_timesteps(steps)  # refuses impossible step counts right here
-        self.preconditioner = Preconditioner(PREDICTIONS[self.scheduler.config.prediction_type])
+        prediction = self.scheduler.config.prediction_type
+        self.preconditioner = Preconditioner(PREDICTIONS.get(prediction, prediction))
         self.cond_drop_prob = cond_drop_prob
         self.steps = steps
         self.guidance = guidance
