@@ -11,7 +11,7 @@ labels in OUT/labels and a page with prompts, answer and legend in OUT/pages.
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -66,12 +66,24 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_outputs(queries: Sequence[Path], inputs: Iterable[Path], out: Path, *, overwrite: bool):
-    """See to it that every answer has a name of its own and replaces nothing.
+def check_outputs(
+    queries: Sequence[Path], inputs: Sequence[Path], out: Path, *, overwrite: bool
+) -> None:
+    """Check that every answer has a name of its own and replaces nothing.
+
+    Args:
+        queries: Pictures to answer.
+        inputs: All files that are read, which no answer may replace.
+        out: Folder of the answers.
+        overwrite: Allow answers to replace earlier ones.
 
     Raises:
+        FileNotFoundError: There is no such input.
         ValueError: Two answers share a name, or a file is in the way.
     """
+    for path in inputs:
+        if not path.is_file():
+            raise FileNotFoundError(f'there is no file {path}')
     stem, count = Counter(path.stem for path in queries).most_common(1)[0]
     if count > 1:
         raise ValueError(f'{count} pictures are called {stem}: rename them, or ask one by one')
@@ -90,7 +102,7 @@ def draw(path: Path, labels: NDArray, prompts: dict[int, tuple[str, Path, NDArra
     Args:
         path: The query.
         labels: The answer (H, W).
-        prompts: By label the name of a concept, its first picture and the mask of that.
+        prompts: For each label the name of the concept, its first prompt and the mask (H, W).
 
     Returns:
         The page, uint8 RGB.
@@ -131,8 +143,9 @@ def answer(args: argparse.Namespace) -> None:
     if args.video:
         answers = inferencer.video(args.video, args.first_mask)
     else:
-        encode = inferencer.encode
-        concepts = {name: encode(files[::2], files[1::2]) for name, *files in args.concept}
+        concepts = {
+            name: inferencer.encode(files[::2], files[1::2]) for name, *files in args.concept
+        }
         answers = ((path, *inferencer([path], concepts)) for path in queries)
     for folder in ('labels', 'pages'):
         (args.out / folder).mkdir(parents=True, exist_ok=True)

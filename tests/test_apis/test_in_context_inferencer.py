@@ -188,6 +188,8 @@ def test_demo_answers_and_overwrites_nothing(demo, tmp_path):
         demo('--queries', query, '--concept', 'cat', prompt[0], label, '--overwrite')
     with pytest.raises(SystemExit, match='2 pictures are called c: rename them'):
         demo('--queries', query, save(tmp_path / 'b/c.png', picture(9, 9)), *concepts)
+    with pytest.raises(SystemExit, match='there is no file .*nowhere.png'):
+        demo('--queries', tmp_path / 'nowhere.png', *concepts)
     with pytest.raises(SystemExit, match='the prompt .*a.png is 40x90 and its mask 8x8'):
         small = save(tmp_path / 'small.png', disc(8, 8))
         demo('--queries', prompt[0], '--concept', 'cat', prompt[0], small)

@@ -37,7 +37,7 @@ class RefLDMSegMultiStep(InContextSegmentor):
         >>> model = MODELS.build(config.model).eval()
         >>> (sample,) = model.test_step(batch)
         >>> sample.pred_sem_seg.data.shape
-        torch.Size([1, 375, 500])
+        torch.Size([1, 64, 64])
     """
 
     input_latents = 2  # the noisy mask, then the query

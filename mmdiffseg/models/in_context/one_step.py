@@ -32,7 +32,7 @@ class RefLDMSegOneStep(InContextSegmentor):
         >>> model = MODELS.build(config.model).eval()
         >>> (sample,) = model.test_step(batch)
         >>> sample.pred_sem_seg.data.shape
-        torch.Size([1, 375, 500])
+        torch.Size([1, 64, 64])
     """
 
     def __init__(
