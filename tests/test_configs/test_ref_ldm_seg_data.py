@@ -21,7 +21,11 @@ def test_config_is_whole(name):
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     many = '-n_' in name
     assert cfg.model.type == f'mmdiffseg.RefLDMSeg{"MultiStep" if many else "OneStep"}'
-    assert launch.takes(cfg.model, 'seed') and launch.takes(cfg.model, 'steps') == many
+    launch.set_head_option(cfg, 'seed', 3)
+    assert cfg.model.seed == 3 and launch.takes(cfg.model, 'steps') == many
+    if many:
+        launch.set_head_option(cfg, 'steps', 7)
+        assert cfg.model.steps == 7
     init_default_scope('mmseg')
     METRICS.build(cfg.test_evaluator)
     for split in ('train', 'val', 'test'):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 import torch
 from mmseg.models.segmentors import BaseSegmentor
@@ -269,11 +269,13 @@ class InContextSegmentor(BaseSegmentor):
         return b, self.vae.config.latent_channels, h // cell, w // cell
 
 
-@MODELS.register_module(name='RefLDMSeg')
-def refuse_meta_arch(*, meta_arch: dict | None = None, **config) -> NoReturn:
-    """Say how to convert a config from the time when ``meta_arch`` chose the way."""
-    kind = (meta_arch or {}).get('type', 'OneStep').rsplit('.', 1)[-1]
-    raise TypeError(
-        f"type='RefLDMSeg' with meta_arch=dict(type='{kind}', ...) is now type='mmdiffseg."
-        f"RefLDMSeg{kind}' with the settings of meta_arch beside the others; checkpoints stay"
-    )
+@MODELS.register_module()
+class RefLDMSeg:
+    """Former type of both models; says how to convert a config that has a ``meta_arch``."""
+
+    def __init__(self, *, meta_arch: dict | None = None, **config) -> None:
+        kind = (meta_arch or {}).get('type', 'OneStep').rsplit('.', 1)[-1]
+        raise ValueError(
+            f"type='RefLDMSeg' with meta_arch=dict(type='{kind}', ...) is now type='mmdiffseg."
+            f"RefLDMSeg{kind}', with the settings of meta_arch among its own; checkpoints stay"
+        )

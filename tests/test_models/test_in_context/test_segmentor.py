@@ -229,7 +229,7 @@ def test_what_cannot_be_built_is_refused(build_ref_ldm_seg, diffusion_folder):
     with pytest.raises(FileNotFoundError, match='no Stable Diffusion folder'):
         build_ref_ldm_seg(stable_diffusion='./missing')
     for kind in ('OneStep', 'MultiStep'):
-        with pytest.raises(TypeError, match=f"now type='mmdiffseg.RefLDMSeg{kind}' with"):
+        with pytest.raises(ValueError, match=f"now type='mmdiffseg.RefLDMSeg{kind}', with"):
             build_ref_ldm_seg(kind='', meta_arch=dict(type=f'mmdiffseg.{kind}'))
     model = build_ref_ldm_seg()
     with pytest.raises(ValueError, match='62 x 64 pixels .* must be multiples of 4'):
