@@ -1,6 +1,6 @@
 # The tiny models on real pictures, to test only: the path is real, the scores mean nothing
 _base_ = [
-    '../_base_/models/ref_ldm_seg_tiny.py',
+    '../_base_/models/ref_ldm_seg_tiny-1.py',
     '../_base_/datasets/in_context_coco_mini.py',
     '../_base_/default_runtime.py',
 ]

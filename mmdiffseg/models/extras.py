@@ -19,8 +19,9 @@ def import_extra(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
+        missing = error.name or name  # what `name` itself imports may be missing too
         raise ImportError(
-            f'the latent methods need {name} ({error}): in a clone of mmdiffseg, run '
+            f'the latent methods need {missing} ({error}): in a clone of mmdiffseg, run '
             '`pip install -e ".[latent]"`'
         ) from error
 

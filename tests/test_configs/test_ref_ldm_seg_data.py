@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmdiffseg.engine.launch import datasets_of
+from mmdiffseg.engine import launch
 from mmdiffseg.registry import METRICS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/ref_ldm_seg'
@@ -19,13 +19,19 @@ NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))
 @pytest.mark.parametrize('name', NAMES)
 def test_config_is_whole(name):
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
-    assert cfg.model.type == 'mmdiffseg.RefLDMSeg'
+    many = '-n_' in name
+    assert cfg.model.type == f'mmdiffseg.RefLDMSeg{"MultiStep" if many else "OneStep"}'
+    launch.set_head_option(cfg, 'seed', 3)
+    assert cfg.model.seed == 3 and launch.takes(cfg.model, 'steps') == many
+    if many:
+        launch.set_head_option(cfg, 'steps', 7)
+        assert cfg.model.steps == 7
     init_default_scope('mmseg')
     METRICS.build(cfg.test_evaluator)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader is not None:
-            assert 'data_root' in next(datasets_of(cfg, split))
+            assert 'data_root' in next(launch.datasets_of(cfg, split))
     assert (cfg.get('train_dataloader') is None) == (cfg.get('train_cfg') is None)
 
 
@@ -33,7 +39,8 @@ def test_config_is_whole(name):
 def test_folds_are_set_in_all_loaders(benchmark):
     for arch in ('ldis-1', 'ldis-n'):
         for number in range(4):
-            cfg = Config.fromfile(CONFIGS / f'{arch}_{benchmark}_fold-{number}.py')
+            cfg = Config.fromfile(CONFIGS / f'{arch}_{benchmark}.py')
+            launch.set_split(cfg, f'fold-{number}')
             parts = dict(train='base', val='novel', test='novel')
             for split, part in parts.items():
                 fold = cfg[f'{split}_dataloader'].dataset.fold

@@ -162,18 +162,17 @@ def diffusion_folder(tmp_path_factory):
 
 @pytest.fixture
 def build_ref_ldm_seg(diffusion_folder):
-    """Builds a Ref LDM-Seg of that folder; options replace parts of its config."""
+    """Builds a Ref LDM-Seg of one or many steps; options replace parts of its config."""
 
-    def build(*, prompt_encoder={}, pseudo_mask={}, **options):
+    def build(kind='OneStep', *, prompt_encoder={}, pseudo_mask={}, **options):
         encoder = {'checkpoint': str(diffusion_folder / 'clip'), **prompt_encoder}
         config = dict(
             data_preprocessor=dict(type='mmdiffseg.InContextPreprocessor', size=64),
             stable_diffusion=str(diffusion_folder),
-            meta_arch=dict(type='mmdiffseg.OneStep'),
             pseudo_mask=dict(type='mmdiffseg.PseudoMaskEncoder', **pseudo_mask),
             prompt_encoder=dict(encoder, type='mmdiffseg.CLIPPromptEncoder'),
         )
-        return MODELS.build({**config, 'type': 'mmdiffseg.RefLDMSeg', **options})
+        return MODELS.build({**config, 'type': f'mmdiffseg.RefLDMSeg{kind}', **options})
 
     return build
 

@@ -56,6 +56,27 @@ def test_in_context_training_resuming_and_testing(shapes, run_tool, tmp_path):
     assert len(episodes) == len(list((out / 'masks').iterdir())) == len(list(show.iterdir())) > 0
     assert 0 <= metrics(tmp_path / 'test', ['mIoU'])['mIoU'] <= 100
 
+    run_tool(
+        'analysis_tools/in_context_controls.py',
+        *(config, whole / 'iter_4.pth', *data, '--episodes', 6, '--out-dir', tmp_path / 'controls'),
+        *('--cfg-options', *options[:2]),
+    )
+    controls = json.loads((tmp_path / 'controls/in_context_controls.json').read_text())
+    assert controls['episodes']['all'] == 6
+    assert {'1 prompt', 'prompt of another concept', 'all shapes'} <= controls['mean_iou'].keys()
+
+
+def test_both_ways_of_the_guidance_end_in_equal_latents(run_tool):
+    said = run_tool(
+        'analysis_tools/in_context_cost.py',
+        *(ROOT / 'configs/ref_ldm_seg/refldmseg-n_shapes.py', '--steps', 2, '--runs', 1),
+        *('--warmup', 0, '--batch-size', 2, '--device', 'cpu'),
+        *('--cfg-options', f'model.stable_diffusion={WORLD}'),
+        f'model.prompt_encoder.checkpoint={WORLD}/alpha_clip',
+    )
+    difference, largest = said.rsplit('largest difference: ', 1)[1].split(' of ')
+    assert float(difference) < 1e-3 * float(largest)
+
 
 def test_referring_without_a_checkpoint(shapes, run_tool, tmp_path):
     show = tmp_path / 'show'

@@ -66,7 +66,8 @@ def test_folder_of_deepspeed(converter, tmp_path, monkeypatch, capsys, channels,
     meta = checkpoint['meta']
     assert meta['label_encoder']['mask_alpha'] == mask_alpha
     assert len(meta['dataset_meta']['classes']) == 2
-    assert Config.fromstring(meta['cfg'], '.py').model.type == 'mmdiffseg.RefLDMSeg'
+    kind = 'OneStep' if channels == 4 else 'MultiStep'
+    assert Config.fromstring(meta['cfg'], '.py').model.type == f'mmdiffseg.RefLDMSeg{kind}'
 
 
 @pytest.mark.parametrize('name', ['ldis1_unet', 'ldisn_unet'])

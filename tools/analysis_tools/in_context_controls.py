@@ -3,16 +3,16 @@
     python tools/analysis_tools/in_context_controls.py \
         configs/ref_ldm_seg/refldmseg-f_shapes.py CHECKPOINT --data-root data/shapes-64
 
-Over the episodes of Shapes, for all of them, for concepts that training saw or that were held out,
-and for queries with another shape of the concept's colour:
+Scores on the episodes of Shapes: all of them, those whose concept was seen in training or held out,
+and those whose query has another shape of the concept's colour:
 
 * the model with 1, 3 and 5 prompts;
-* controls: prompts of another concept, and prompts without foreground, scored as before;
+* controls: prompts of another concept, and prompts without foreground, for the same truth;
 * trivial answers: the whole picture, all its shapes, one of its shapes at random (the mean over
   them), and the mask of the prompt, copied.
 
-mIoU pools pixels by concept, as mmdiffseg.InContextIoUMetric does. Written to --out-dir as
-in_context_controls.json.
+mIoU pools pixels by concept, as mmdiffseg.InContextIoUMetric does. The scores go to
+in_context_controls.json in --out-dir.
 """
 
 import json
@@ -33,7 +33,7 @@ from mmdiffseg.datasets import ShapesInContextDataset
 from mmdiffseg.datasets.transforms import LoadInstanceUnion
 from mmdiffseg.engine import command_line, launch
 from mmdiffseg.evaluation import binary_counts, class_iou, mean_iou
-from mmdiffseg.models.in_context import RefLDMSeg
+from mmdiffseg.models.in_context import InContextSegmentor
 from mmdiffseg.models.weights import load_exactly
 
 SHOTS = (1, 3, 5)
@@ -53,7 +53,7 @@ def parse_args() -> Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--data-root', help='instead of what the config says')
-    parser.add_argument('--episodes', type=int, help='so many, spread over the list (all)')
+    parser.add_argument('--episodes', type=int, help='how many, spread evenly over the list (all)')
     parser.add_argument('--batch-size', type=int, default=16)
     parser.add_argument('--seed', type=int, default=0, help='of the foreign prompts')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
@@ -62,23 +62,30 @@ def parse_args() -> Namespace:
     return parser.parse_args()
 
 
-def predicted(model: RefLDMSeg, episodes: list[dict], prompts_of: list[dict], **change) -> Iterator:
-    """Masks (H, W) that a model finds in the queries of some episodes.
+def predicted(
+    model: InContextSegmentor,
+    episodes: list[dict],
+    prompts_of: list[dict],
+    *,
+    shots: int = 1,
+    area: int = 1,
+) -> Iterator[NDArray]:
+    """Yield the masks (H, W) that a model finds in the queries of some episodes.
 
     Args:
         model: The model.
         episodes: As the data set packs them.
-        prompts_of: Episodes whose prompts are shown instead.
-        change: ``shots``, how many of them; ``area``, a factor for their masks.
+        prompts_of: Episodes whose prompts are shown instead of their own.
+        shots: How many of the prompts are shown.
+        area: Factor for the masks of the prompts: 0 takes their foreground away.
     """
     batch = pseudo_collate(episodes)
     others = pseudo_collate(prompts_of)['inputs']
     batch['inputs'].update({key: others[key] for key in ('prompts', 'prompt_masks')})
     data = model.data_preprocessor(batch)
     inputs = data['inputs']
-    shots = change.get('shots', 1)
     inputs['prompts'] = inputs['prompts'][:, :shots]
-    inputs['prompt_masks'] = inputs['prompt_masks'][:, :shots] * change.get('area', 1)
+    inputs['prompt_masks'] = inputs['prompt_masks'][:, :shots] * area
     for sample in model.predict(inputs, data['data_samples']):
         yield sample.pred_sem_seg.data[0].cpu().numpy()
 
@@ -97,7 +104,7 @@ def trivial(dataset: ShapesInContextDataset, entry: dict, gt: NDArray) -> dict[s
     """Counts of the trivial answers to one episode."""
     shapes = shape_masks(dataset, entry['query'])
     concept = dataset.concepts[entry['concepts'][0]]
-    prompt = dataset._view(entry['prompts'][0], concept)
+    prompt = dataset.view(entry['prompts'][0], concept)
     prompt = LoadInstanceUnion().transform(dict(prompt, ori_shape=prompt['size']))['gt_seg_map']
     return {
         'whole picture': binary_counts(np.ones_like(gt), gt),
@@ -116,7 +123,7 @@ def foreign(dataset: ShapesInContextDataset, indices: NDArray, seed: int) -> lis
 
 @torch.no_grad()
 def evaluate(
-    model: RefLDMSeg, dataset: ShapesInContextDataset, args: Namespace
+    model: InContextSegmentor, dataset: ShapesInContextDataset, args: Namespace
 ) -> dict[str, list[tuple]]:
     """(episode, counts) of every episode under every answer."""
     indices = np.arange(len(dataset))

@@ -1,13 +1,13 @@
-"""Cost of Ref LDM-Seg-n: three branches at once and prompts encoded once, against one by one.
+"""Cost of Ref LDM-Seg-n: branches in one batch and prompts encoded once, against one by one.
 
     python tools/analysis_tools/in_context_cost.py configs/ref_ldm_seg/ldis-n_pascal.py \
         --steps 4 --threads 1 --cfg-options model.stable_diffusion=FOLDER
 
-The other way calls the U-Net three times a step (query and prompt, query alone, neither) and
-encodes the prompt, and the grey picture of the branches without one, again each time. Both start
-from the same noise on the same weights, take turns in one process, and must end in equal latents.
-`model.weights=False model.prompt_encoder.weights=False` measures random weights, for which the
-folders need hold configurations only.
+"One by one" calls the U-Net three times a step (query and prompt, query alone, neither) and encodes
+the prompt, and the grey picture that stands for none, anew each time. Both ways have the same
+weights and noise, take turns in one process, and must end in equal latents. With
+`model.weights=False model.prompt_encoder.weights=False` the weights are random, and the folders
+need to hold configurations only.
 """
 
 from argparse import Namespace
@@ -18,12 +18,10 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, time_interleaved
-from mmdiffseg.models.in_context import RefLDMSeg
-from mmdiffseg.models.in_context.draws import Draws
-from mmdiffseg.models.in_context.multi_step import MultiStep
-from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
+from mmdiffseg.models.in_context import EncodedPrompts, RefLDMSegMultiStep
 
 
 def parse_args() -> Namespace:
@@ -41,23 +39,23 @@ def parse_args() -> Namespace:
 
 
 class OneByOne:
-    """Stands in for ``RefLDMSeg.denoise``: a call for each branch, prompts encoded every time."""
+    """A model's ``denoise`` with a call for each branch, encoding the prompts every time."""
 
-    def __init__(self, model: RefLDMSeg, image: Tensor, mask: Tensor) -> None:
+    def __init__(self, model: RefLDMSegMultiStep, image: Tensor, mask: Tensor) -> None:
         self.denoise = model.denoise
         self.encoder = model.prompt_encoder
         self.image, self.mask = image, mask
 
     def __call__(self, z: Tensor, t: Tensor, prompts: EncodedPrompts) -> Tensor:
-        """See ``RefLDMSeg.denoise``; z and the mask hold the three branches."""
+        """See ``InContextSegmentor.denoise``; ``z`` and ``prompts`` hold the three branches."""
         outputs = []
         branches = zip(z.chunk(3), *(part.chunk(3) for part in prompts), strict=True)
         for branch, (part, tokens, mask) in enumerate(branches):
             if branch == 0:
                 tokens = self.encoder(self.image, self.mask).expand(len(part)).tokens
             else:
-                self.encoder._null = None  # what it keeps of the grey picture
-                tokens = self.encoder.null_tokens(tokens)
+                grey = self.encoder.grey_tokens(tokens.device)
+                tokens = grey.repeat(len(tokens), tokens.shape[1] // grey.shape[1], 1)
             outputs.append(self.denoise(part, t, EncodedPrompts(tokens, mask)))
         return torch.cat(outputs)
 
@@ -71,24 +69,22 @@ def main(args: Namespace) -> None:
     init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).to(device).eval()
-    if not isinstance(model.meta_arch, MultiStep):
-        raise TypeError(f'branches are those of MultiStep, got {cfg.model.meta_arch.type}')
-    if min(model.meta_arch.guidance.values()) < 1:
-        raise ValueError(f'without guidance there is one branch: {model.meta_arch.guidance}')
-    model.meta_arch.steps = args.steps
+    if not isinstance(model, RefLDMSegMultiStep):
+        raise TypeError(f'the branches are those of RefLDMSegMultiStep, got {cfg.model.type}')
+    if not model.guided:
+        raise ValueError(f'without guidance there is one branch: {model.guidance}')
+    model.steps = args.steps
     size = cfg.model.data_preprocessor.size
     image = torch.rand(1, 1, 3, size, size, device=device) * 2 - 1
     mask = (torch.rand(1, 1, size, size, device=device) > 0.5).float()
     query = torch.rand(args.batch_size, 3, size, size, device=device) * 2 - 1
-    start = torch.randn(model.latent_shape(query), device=device)
     encoded = model.encode_prompts(image, mask).expand(args.batch_size)
     latents = {}
 
     def call(name: str, denoise: Callable) -> None:
         model.denoise = denoise
-        generators = [torch.Generator(device).manual_seed(i) for i in range(args.batch_size)]
-        draws = Draws(dict(start=start), generator=generators, device=device)
-        latents[name] = model.meta_arch.sample(model, query, encoded, draws=draws)
+        draws = Draws.named([str(i) for i in range(args.batch_size)], seed=0)
+        latents[name] = model.mask_latent(query, encoded, draws=draws)
         del model.denoise  # the class's own method shows again
 
     ways = {'one by one': OneByOne(model, image, mask), 'at once': model.denoise}

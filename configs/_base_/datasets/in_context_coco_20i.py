@@ -1,6 +1,5 @@
-# COCO-20i, fold 0: 60 classes to train, the 20 others to test in 1000 episodes. Another fold sets
-# train_dataloader.dataset.fold.number, and val_ and test_dataloader's.
-_base_ = './in_context_coco.py'
+# COCO-20i: 60 classes to train, the 20 others to test in 1000 episodes. Fold 0, or --split fold-1
+_base_ = ['./in_context_coco.py', './in_context_folds.py']
 fold = dict(benchmark='coco-20i', number=0)
 train_dataloader = dict(dataset=dict(fold=dict(fold, part='base')))
 val_dataloader = dict(

@@ -1,6 +1,5 @@
-# PASCAL-5i, fold 0: 15 classes to train, the 5 others to test in 1000 episodes. Another fold sets
-# train_dataloader.dataset.fold.number, and val_ and test_dataloader's.
-_base_ = './in_context_pascal.py'
+# PASCAL-5i: 15 classes to train, the 5 others to test in 1000 episodes. Fold 0, or --split fold-1
+_base_ = ['./in_context_pascal.py', './in_context_folds.py']
 fold = dict(benchmark='pascal-5i', number=0)
 train_dataloader = dict(dataset=dict(fold=dict(fold, part='base')))
 val_dataloader = dict(

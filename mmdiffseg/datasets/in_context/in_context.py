@@ -166,7 +166,7 @@ class InContextDataset(BaseDataset):
         prompts = self._draw_prompts(entry, concept, query, rng)
         if prompts is None:
             return None
-        results = self.pipeline(self._view(query, concept))
+        results = self.pipeline(self.view(query, concept))
         results.update(
             prompts=prompts,
             fold=entry.get('fold', self._novel_fold()),
@@ -181,13 +181,13 @@ class InContextDataset(BaseDataset):
         self, entry: dict, concept: Concept, query: int, rng: Any
     ) -> list[dict] | None:
         if 'prompts' in entry:
-            return [self.prompt_pipeline(self._view(p, concept)) for p in entry['prompts']]
+            return [self.prompt_pipeline(self.view(p, concept)) for p in entry['prompts']]
         for _ in range(self.max_refetch if self.test_mode else 1):
             # One more than needed: whether the query is among them or the last is left out, every
             # other picture is as likely, without a copy of a list that may have 45000 entries.
             drawn = rng.sample(range(len(concept.images)), self.shots + 1)
             chosen = [p for p in map(int, concept.images[drawn]) if p != query][: self.shots]
-            prompts = [self.prompt_pipeline(self._view(p, concept)) for p in chosen]
+            prompts = [self.prompt_pipeline(self.view(p, concept)) for p in chosen]
             if all(prompt['gt_seg_map'].any() for prompt in prompts):
                 return prompts
         if not self.test_mode:
@@ -197,7 +197,8 @@ class InContextDataset(BaseDataset):
             'vanish when resized; take the smallest out of the lists, or raise the size'
         )
 
-    def _view(self, position: int, concept: Concept) -> dict:
+    def view(self, position: int, concept: Concept) -> dict:
+        """What the pipelines start from: a picture of the source, and the concept to show in it."""
         sample = self.source.get_data_info(position)
         sample.update(class_id=concept.class_id, class_name=concept.name)
         if concept.instances is not None:

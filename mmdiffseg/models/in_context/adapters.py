@@ -1,4 +1,4 @@
-"""From the width of prompt tokens to that of the U-Net's cross-attention."""
+"""Linear maps from the width of the prompt tokens to the width of the U-Net's cross-attention."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def add_shared_adapter(unet: UNet2DConditionModel, channels: int) -> None:
     """Put one linear map in front of all cross-attention (the released code).
 
-    The map is made here and not by ``from_pretrained``, which leaves layers that the weights do
-    not have uninitialised (diffusers >= 0.33).
+    The map is made here because ``from_pretrained`` leaves layers without weights uninitialised
+    (diffusers >= 0.33).
 
     Args:
-        unet: Gets it as ``encoder_hid_proj``; one it has already is kept.
+        unet: Gets the map as ``encoder_hid_proj``, unless it has one already.
         channels: Width of the prompt tokens.
     """
     if unet.encoder_hid_proj is None:
@@ -26,7 +26,8 @@ def add_shared_adapter(unet: UNet2DConditionModel, channels: int) -> None:
     if unet.config.encoder_hid_dim != channels:
         raise ValueError(
             f'the U-Net has an adapter for prompt tokens of width {unet.config.encoder_hid_dim}, '
-            f'the prompt encoder makes them {channels} wide: give the encoder it was trained with'
+            f'but the prompt encoder makes them {channels} wide: give the encoder that the U-Net '
+            'was trained with'
         )
 
 
@@ -34,7 +35,7 @@ def add_layer_adapters(unet: UNet2DConditionModel, channels: int) -> nn.ModuleLi
     """Put a linear map in front of each cross-attention layer (the first version of the paper).
 
     Args:
-        unet: Its layers get hooks; names and weights stay as they are.
+        unet: Its layers get hooks; its names and weights do not change.
         channels: Width of the prompt tokens.
 
     Returns:
@@ -42,7 +43,7 @@ def add_layer_adapters(unet: UNet2DConditionModel, channels: int) -> nn.ModuleLi
     """
     if unet.encoder_hid_proj is not None:
         raise ValueError(
-            "the U-Net has a shared adapter already: set adapter='shared', or give a plain U-Net"
+            "the U-Net already has a shared adapter: set adapter='shared', or give a plain U-Net"
         )
     adapters = nn.ModuleList()
     for attention in cross_attention_layers(unet).values():
@@ -53,12 +54,12 @@ def add_layer_adapters(unet: UNet2DConditionModel, channels: int) -> nn.ModuleLi
 
 
 def cross_attention_layers(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
-    """All cross-attention layers by name, in order of definition: the middle block comes last."""
+    """Cross-attention layers by name, in the order of their definition, the middle block last."""
     return {name: layer for name, layer in unet.named_modules() if name.endswith('.attn2')}
 
 
 class LayerAdapter(nn.Linear):
-    """Linear map of the tokens that one cross-attention layer sees."""
+    """Linear map for the tokens of one cross-attention layer."""
 
     # A bound method, so that the hooks of a copied model (EMA) use the copied maps.
     def adapt_context(self, layer: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:

@@ -1,4 +1,4 @@
-"""Low-rank updates of the U-Net's attention, in place of training all of it."""
+"""Low-rank updates of the U-Net's attention, instead of training the whole U-Net."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ def add_lora(
 ) -> None:
     """Freeze the U-Net and add trainable low-rank updates, which start at zero.
 
-    The paper gives the rank and the targets only; the rest is the habit of its time.
+    The paper gives only the rank and the layers. The scale and the initialisation are common
+    practice.
 
     Args:
-        unet: Changed in place. Everything else in it is frozen, also what was just added to it.
+        unet: Changed in place. All its other weights are frozen, new layers included.
         r: Rank.
-        alpha: The update is scaled by ``alpha / r``; None for a scale of one.
-        targets: Ends of the names of the layers, by default the four maps of each attention.
+        alpha: The update is scaled by ``alpha / r``; None means a scale of one.
+        targets: Endings of the names of the layers; by default the four maps of each attention.
     """
     if r < 1:
         raise ValueError(f'the rank of LoRA must be at least 1, got r={r}')

@@ -1,4 +1,4 @@
-"""Queries and their prompts, as the model takes them."""
+"""Batches of queries and their prompts, in the range and size that the model takes."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from mmdiffseg.registry import MODELS
 
 @MODELS.register_module()
 class InContextPreprocessor(BaseDataPreprocessor):
-    """Stacks queries and prompts, padded at the right and the bottom to one square size.
+    """Stacks queries and prompts, padded on the right and at the bottom to one square size.
 
-    Pictures come as mmcv reads them, BGR in [0, 255], and leave as RGB in [-1, 1]; the padding is
-    grey. What is to be ignored in a prompt's mask counts as background.
+    Pictures come as mmcv reads them, BGR in [0, 255], and leave as RGB in [-1, 1]. The padding is
+    grey. Ignored pixels of a prompt's mask count as background.
 
     Args:
-        size: Pixels S along an axis; no picture may be larger.
+        size: Side S of the square in pixels; no picture may be larger.
     """
 
     def __init__(self, *, size: int = 256) -> None:
@@ -30,18 +30,19 @@ class InContextPreprocessor(BaseDataPreprocessor):
         """Stack a batch.
 
         Args:
-            data: As ``pseudo_collate`` leaves it: ``inputs`` with ``query``, B pictures (3, h, w)
-                uint8, and, unless prompts were encoded before, ``prompts`` and ``prompt_masks``,
-                for each of k prompts B pictures (3, h, w) and masks (h, w) of 0, 1 and 255
-                (ignored); and ``data_samples``, whose labels are padded with 255 in training.
-            training: Whether the batch is to be trained on.
+            data: Output of ``pseudo_collate``. Its ``inputs`` hold ``query``, B pictures (3, h, w)
+                uint8, and unless the prompts are encoded already ``prompts`` and ``prompt_masks``:
+                for each of k prompts B pictures (3, h, w) and B masks (h, w) of 0, 1 and 255
+                (ignored). In training, the labels of its ``data_samples`` are padded with 255.
+            training: Whether the batch is for training.
 
         Returns:
             ``inputs`` with ``query`` (B, 3, S, S), ``prompts`` (B, k, 3, S, S) and
             ``prompt_masks`` (B, k, S, S) of 0 and 1; and ``data_samples``.
 
         Raises:
-            ValueError: A picture is too large, or a mask is not that of its prompt.
+            ValueError: A picture is too large, or a mask has other values, or another size than
+                its picture.
         """
         data = self.cast_data(data)
         inputs, samples = data['inputs'], data.get('data_samples')
@@ -68,7 +69,7 @@ class InContextPreprocessor(BaseDataPreprocessor):
             if image.shape[1:] != mask.shape:
                 raise ValueError(
                     f'a prompt of {tuple(image.shape[1:])} pixels has a mask of '
-                    f'{tuple(mask.shape)}: give the mask of that very picture'
+                    f'{tuple(mask.shape)}: give the mask of this picture'
                 )
             known = (mask == 0) | (mask == 1) | (mask == 255)
             if not known.all():

@@ -21,15 +21,15 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class EncodedPrompts(NamedTuple):
-    """What the U-Net attends to; encode a concept once and use it for any number of queries."""
+    """What the U-Net attends to: a concept, encoded once for any number of queries."""
 
     #: (B, L, C)
     tokens: Tensor
-    #: (B, L), 1 where the U-Net attends; a row of zeros attends everywhere
+    #: (B, L), 1 where the U-Net attends; for a row of zeros it attends everywhere
     mask: Tensor
 
     def expand(self, batch_size: int) -> EncodedPrompts:
-        """Use the prompts of one query for all queries of a batch."""
+        """Repeat the prompts of a single query for a batch."""
         if len(self.tokens) not in (1, batch_size):
             raise ValueError(
                 f'prompts for {len(self.tokens)} queries meet a batch of {batch_size}: encode them '
@@ -40,24 +40,29 @@ class EncodedPrompts(NamedTuple):
 
 @MODELS.register_module()
 class CLIPPromptEncoder(nn.Module):
-    """Frozen vision tower of CLIP or Alpha-CLIP; its patch tokens are the prompt.
+    """Frozen vision tower of CLIP or Alpha-CLIP, whose patch tokens are the prompt.
 
-    A tower whose patch embedding has four channels is Alpha-CLIP's: the fourth is the mask, which
-    is the sum of the two convolutions of the released code in one.
+    Alpha-CLIP's patch embedding has a fourth channel, which sees the mask. It stands for the two
+    convolutions of the released code, whose outputs are added.
 
     Args:
-        checkpoint: Folder or name on the hub of a CLIP model of transformers, such as
-            ``openai/clip-vit-large-patch14``; for Alpha-CLIP the folder that
+        checkpoint: Folder or hub name of a CLIP model of transformers, such as
+            ``openai/clip-vit-large-patch14``. For Alpha-CLIP, the folder that
             ``tools/model_converters/alpha_clip_to_mmdiffseg.py`` writes.
-        weights: Load the weights; else only the configuration, for random ones.
-        input_norm: ``'half'`` shows the tower pictures in [-1, 1], as the released code does;
-            ``'clip'`` those of CLIP's own mean and deviation.
-        vis_size: Pixels along an axis that the tower sees; None for what it was trained on, other
-            sizes interpolate its positions.
-        pool: ``'tokens'``, all patches; ``'masked_mean'``, one token a prompt, the mean over its
-            foreground.
-        token_mask: Patches of the foreground: those whose first pixel is on it (``'nearest'``, as
-            released), those that touch it (``'any'``), or all of them (``'none'``).
+        weights: Load the weights. Otherwise only the configuration is read, and the weights are
+            random.
+        input_norm: Range of the pictures that the tower sees: ``'half'``, [-1, 1] as in the
+            released code, or ``'clip'``, normalised by CLIP's own mean and deviation.
+        pool: ``'tokens'`` keeps the tokens of all patches; ``'masked_mean'`` averages those on the
+            foreground, to one token per prompt.
+        token_mask: Which patches the U-Net attends to: ``'nearest'``, those whose first pixel is
+            on the foreground (as released); ``'any'``, those that touch it; ``'none'``, all.
+
+    Example:
+        >>> encoder = CLIPPromptEncoder(checkpoint='demo/tiny_world/alpha_clip')
+        >>> prompts = encoder(images, masks)  # (B, k, 3, S, S) in [-1, 1] and (B, k, S, S)
+        >>> prompts.tokens.shape
+        torch.Size([1, 128, 96])
     """
 
     def __init__(
@@ -66,7 +71,6 @@ class CLIPPromptEncoder(nn.Module):
         checkpoint: str,
         weights: bool = True,
         input_norm: str = 'half',
-        vis_size: int | None = None,
         pool: str = 'tokens',
         token_mask: str = 'nearest',
     ) -> None:
@@ -81,13 +85,8 @@ class CLIPPromptEncoder(nn.Module):
         model = load_vision_tower(checkpoint, weights=weights)
         # transformers < 5 wraps the tower once more
         self.tower = getattr(model, 'vision_model', model).eval().requires_grad_(False)
-        self.vis_size = vis_size or model.config.image_size
-        if self.vis_size % model.config.patch_size:
-            raise ValueError(
-                f'vis_size must be a multiple of the patch size {model.config.patch_size} of '
-                f'{checkpoint}, got {vis_size}'
-            )
-        self.grid = self.vis_size // model.config.patch_size
+        self.image_size = model.config.image_size
+        self.grid = self.image_size // model.config.patch_size
         self.channels = model.config.hidden_size
         self.sees_mask = model.config.num_channels == 4
         self.input_norm = input_norm
@@ -104,7 +103,7 @@ class CLIPPromptEncoder(nn.Module):
             masks: Their foreground (B, k, H, W), 0 or 1.
 
         Returns:
-            Tokens (B, k N, C) and mask (B, k N) for N patches; N = 1 with ``'masked_mean'``.
+            Tokens (B, k N, C) and mask (B, k N) for N patches, or N = 1 with ``'masked_mean'``.
         """
         if images.shape[:2] + images.shape[3:] != masks.shape:
             raise ValueError(
@@ -125,30 +124,32 @@ class CLIPPromptEncoder(nn.Module):
             self._warned = True
             warnings.warn(
                 f'a prompt has no foreground on the grid of {self.grid} x {self.grid} patches, so '
-                'the U-Net attends to all of it, background included; give a larger object, more '
-                "prompts, or set token_mask='any' (said once)",
+                'the U-Net attends to all of it, background included: give a larger object or more '
+                "prompts, or set token_mask='any' (this warning is given once)",
                 stacklevel=2,
             )
         return EncodedPrompts(tokens, on)
 
     def null_tokens(self, like: Tensor) -> Tensor:
-        """Tokens (B, L, C) of the grey picture that is all foreground, for tokens of that shape."""
+        """Tokens (B, L, C) that stand for no prompt, in the shape of ``like``; kept once made."""
         if self._null is None:
-            # Kept for all that follows: it must not depend on whose autocast came first, nor be a
-            # tensor of the inference mode, which training refuses.
-            with torch.inference_mode(False), torch.autocast(like.device.type, enabled=False):
-                grey = like.new_zeros(1, 3, self.vis_size, self.vis_size)
-                null = self._patches(grey, torch.ones_like(grey[:, :1]))  # (1, N, C)
-                if self.pool == 'masked_mean':
-                    null = null.mean(dim=1, keepdim=True)
-            self._null = null
+            self._null = self.grey_tokens(like.device)
         b, length, _ = like.shape
         return self._null.to(like).repeat(b, length // self._null.shape[1], 1)
+
+    def grey_tokens(self, device: torch.device) -> Tensor:
+        """Tokens (1, N, C) of a grey picture that is all foreground, made anew."""
+        # They are kept for later calls, so they must depend on nobody's autocast, nor be tensors of
+        # the inference mode, which training refuses.
+        with torch.inference_mode(False), torch.autocast(device.type, enabled=False):
+            grey = torch.zeros(1, 3, self.image_size, self.image_size, device=device)
+            tokens = self._patches(grey, torch.ones_like(grey[:, :1]))
+            return tokens.mean(dim=1, keepdim=True) if self.pool == 'masked_mean' else tokens
 
     @torch.no_grad()
     def _patches(self, images: Tensor, masks: Tensor) -> Tensor:
         """Tokens (B, N, C) of pictures (B, 3, H, W) and their masks (B, 1, H, W)."""
-        size = (self.vis_size, self.vis_size)
+        size = (self.image_size, self.image_size)
         pixels = F.interpolate(images.float(), size, mode='bilinear', align_corners=False)
         if self.input_norm == 'clip':
             mean, std = (pixels.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
@@ -156,11 +157,8 @@ class CLIPPromptEncoder(nn.Module):
         if self.sees_mask:
             alpha = (F.interpolate(masks, size, mode='nearest') - 0.5) / 0.26
             pixels = torch.cat([pixels, alpha], dim=1)
-        options = {}
-        if self.vis_size != self.tower.config.image_size:
-            options['interpolate_pos_encoding'] = True
         weight = self.tower.embeddings.patch_embedding.weight
-        hidden = self.tower(pixels.to(weight.dtype), **options).last_hidden_state
+        hidden = self.tower(pixels.to(weight.dtype)).last_hidden_state
         return hidden[:, 1:].float()  # without the class token
 
     def _foreground(self, masks: Tensor) -> Tensor:
@@ -177,7 +175,7 @@ class CLIPPromptEncoder(nn.Module):
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
         return (
-            f'vis_size={self.vis_size}, grid={self.grid}, sees_mask={self.sees_mask}, '
+            f'image_size={self.image_size}, grid={self.grid}, sees_mask={self.sees_mask}, '
             f'input_norm={self.input_norm!r}, pool={self.pool!r}, token_mask={self.token_mask!r}'
         )
 
@@ -186,21 +184,22 @@ def load_vision_tower(checkpoint: str, *, weights: bool = True) -> nn.Module:
     """Load the vision half of a CLIP model, in float32.
 
     Args:
-        checkpoint: Folder or name on the hub.
-        weights: Load the weights; else only the configuration, for random ones.
+        checkpoint: Folder or hub name.
+        weights: Load the weights. Otherwise only the configuration is read, and the weights are
+            random.
 
     Raises:
-        FileNotFoundError: There is no such model.
-        ValueError: It has no vision tower.
+        FileNotFoundError: The model is in no folder, cache or hub that can be reached.
+        ValueError: The model has no vision tower.
     """
     transformers = import_extra('transformers')
     checkpoint = find_source(checkpoint)
     folder = Path(checkpoint)
     if folder.is_dir() and not (folder / 'config.json').is_file():
-        raise FileNotFoundError(f'{checkpoint} is no CLIP folder: it lacks config.json')
+        raise FileNotFoundError(f'{checkpoint} is not a CLIP folder: it lacks config.json')
     if not folder.exists() and is_path(checkpoint):
         raise FileNotFoundError(
-            f'there is no CLIP folder {checkpoint!r}: correct the path, or give a name on the hub, '
+            f'no CLIP folder {checkpoint!r} was found: correct the path, or give a hub name '
             'such as openai/clip-vit-large-patch14'
         )
     model = transformers.CLIPVisionModel
@@ -214,8 +213,8 @@ def load_vision_tower(checkpoint: str, *, weights: bool = True) -> nn.Module:
         )
     except OSError as error:
         raise FileNotFoundError(
-            f'the CLIP model {checkpoint!r} is neither in a folder here, nor cached, nor to be had '
-            f'from the hub ({str(error).splitlines()[0]})'
+            f'the CLIP model {checkpoint!r} was found neither in a local folder, nor in the cache, '
+            f'nor on the hub ({str(error).splitlines()[0]})'
         ) from error
     if report['missing_keys']:
         raise ValueError(

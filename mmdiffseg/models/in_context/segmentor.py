@@ -1,8 +1,10 @@
-"""Ref LDM-Seg's segmentor: find in a query what a few prompts show."""
+"""In-context segmentation: find in a query picture what a few prompts show."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from mmseg.models.segmentors import BaseSegmentor
@@ -15,38 +17,42 @@ from mmdiffseg.models.in_context.adapters import add_layer_adapters, add_shared_
 from mmdiffseg.models.in_context.concepts import concept_logits
 from mmdiffseg.models.in_context.lora import add_lora
 from mmdiffseg.models.in_context.prompt_encoder import EncodedPrompts
+from mmdiffseg.models.in_context.widen import widen_input
 from mmdiffseg.models.latent.autoencoder import decode_latent, encode_image, stride
 from mmdiffseg.models.latent.stable_diffusion import load_scheduler, load_unet, load_vae
 from mmdiffseg.models.weights import save_only
-from mmdiffseg.registry import LABEL_ENCODERS, MODELS, TASK_UTILS
+from mmdiffseg.registry import LABEL_ENCODERS, MODELS
 
 
-@MODELS.register_module()
-class RefLDMSeg(BaseSegmentor):
-    """In-context segmentation by a latent diffusion model (Ref LDM-Seg / LDIS, arXiv 2403.09616).
+class InContextSegmentor(BaseSegmentor):
+    """What the two ways of Ref LDM-Seg / LDIS have in common (arXiv 2403.09616).
 
-    A query picture and k prompts, pictures with the mask of a concept, give the mask of that
-    concept in the query. The prompts become the tokens that the U-Net of Stable Diffusion 1.x
-    attends to; the mask is painted as a picture whose latent the U-Net makes.
+    The input is a query picture and k prompts, pictures with the mask of one concept. The prompts
+    become tokens that the U-Net of Stable Diffusion 1.x attends to. The mask of the concept in the
+    query is painted as a picture, whose latent the U-Net makes. A subclass says how, in
+    :meth:`mask_loss` and :meth:`mask_latent`.
 
-    A checkpoint holds what trains and the settings of the pseudo mask, which must agree at load;
-    the frozen networks come from ``stable_diffusion`` and ``prompt_encoder``.
+    A checkpoint holds the trained weights and the settings of the pseudo mask, which must agree
+    with the config. The frozen networks come from ``stable_diffusion`` and ``prompt_encoder``.
 
     Args:
         data_preprocessor: Config of the preprocessor.
-        stable_diffusion: Folder or name on the hub of the Stable Diffusion 1.x model.
-        weights: Load its weights; else only its configuration, for random ones.
-        meta_arch: Config of the way from query to mask, ``OneStep`` or ``MultiStep``.
+        stable_diffusion: Folder or hub name of the Stable Diffusion 1.x model.
+        weights: Load its weights. Otherwise only its configuration is read, and the weights are
+            random.
         pseudo_mask: Config of the label encoder.
-        prompt_encoder: Config of the encoder of the prompts.
-        adapter: Linear maps from its tokens to the U-Net's width: one that is ``'shared'`` (as
-            released) or one ``'per_layer'`` of cross-attention (the paper's first version).
-        lora: Train low-rank updates and the adapters, see :func:`add_lora`, instead of the whole
-            U-Net.
+        prompt_encoder: Config of the prompt encoder.
+        adapter: Linear maps from the prompt tokens to the width of the U-Net: ``'shared'``, one for
+            the whole U-Net (as released), or ``'per_layer'``, one for each cross-attention layer
+            (the paper's first version).
+        lora: Options of :func:`add_lora`: train low-rank updates and the adapters. None trains the
+            whole U-Net.
         seed: Seed of the test-time noise.
     """
 
     align_corners = False
+    #: number of latents that the U-Net sees side by side
+    input_latents: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -54,7 +60,6 @@ class RefLDMSeg(BaseSegmentor):
         data_preprocessor: dict,
         stable_diffusion: str,
         weights: bool = True,
-        meta_arch: dict,
         pseudo_mask: dict,
         prompt_encoder: dict,
         adapter: str = 'shared',
@@ -65,14 +70,12 @@ class RefLDMSeg(BaseSegmentor):
         if adapter not in ('shared', 'per_layer'):
             raise ValueError(f"adapter must be 'shared' or 'per_layer', got {adapter!r}")
         self.pseudo_mask = LABEL_ENCODERS.build(pseudo_mask)
-        self.meta_arch = TASK_UTILS.build(meta_arch)
         self.vae = load_vae(stable_diffusion, weights=weights)
         self.unet = load_unet(stable_diffusion, weights=weights)
         self.scheduler = load_scheduler(stable_diffusion)
         self.prompt_encoder = MODELS.build(prompt_encoder)
         self.seed = seed
-        self.meta_arch.prepare(self)
-        pretrained_input = self.unet.conv_in.in_channels == self.vae.config.latent_channels
+        widen_input(self.unet, self.input_latents * self.vae.config.latent_channels)
 
         channels = self.prompt_encoder.channels
         self.adapters = None
@@ -81,25 +84,48 @@ class RefLDMSeg(BaseSegmentor):
         else:
             self.adapters = add_layer_adapters(self.unet, channels)
         if lora is not None:
-            add_lora(self.unet, **lora)  # freezes what else is in the U-Net
-            self.unet.conv_in.requires_grad_(not pretrained_input)
+            add_lora(self.unet, **lora)  # freezes the whole U-Net, new layers included
+            self.unet.conv_in.requires_grad_(self.input_latents > 1)
             if adapter == 'shared':
                 self.unet.encoder_hid_proj.requires_grad_(True)
         trained = [name for name, p in self.named_parameters() if p.requires_grad]
         save_only(self, [*trained, 'pseudo_mask.settings'])
 
-    def init_weights(self) -> None:
-        """Do nothing: all weights were loaded or drawn when the model was built."""
+    @abstractmethod
+    def mask_loss(
+        self, query: Tensor, labels: Tensor, prompts: EncodedPrompts, *, draws: Draws
+    ) -> dict[str, Tensor]:
+        """Training loss.
 
-    def train(self, mode: bool = True) -> RefLDMSeg:
-        """Switch to training or evaluation; what is frozen stays in evaluation."""
+        Args:
+            query: Pictures (B, 3, S, S) in [-1, 1].
+            labels: Their labels (B, S, S): 0, 1, and 255 (ignored).
+            prompts: The encoded prompts of each query.
+            draws: A subclass says which.
+        """
+
+    @abstractmethod
+    def mask_latent(self, query: Tensor, prompts: EncodedPrompts, *, draws: Draws) -> Tensor:
+        """Latents (B, C, h, w) of the painted masks, scaled.
+
+        Args:
+            query: Pictures (B, 3, S, S) in [-1, 1].
+            prompts: The encoded prompts of each query.
+            draws: A subclass says which.
+        """
+
+    def init_weights(self) -> None:
+        """Do nothing: the constructor has loaded or drawn all weights."""
+
+    def train(self, mode: bool = True) -> InContextSegmentor:
+        """Switch to training or evaluation; the frozen networks stay in evaluation."""
         super().train(mode)
         self.vae.eval()
         self.prompt_encoder.eval()
         return self
 
     def encode_prompts(self, images: Tensor, masks: Tensor) -> EncodedPrompts:
-        """Encode prompts; once for a concept is enough, whatever the number of queries.
+        """Encode the prompts of a concept, once for any number of queries.
 
         Args:
             images: Pictures (B, k, 3, S, S) in [-1, 1].
@@ -111,29 +137,23 @@ class RefLDMSeg(BaseSegmentor):
         return self.prompt_encoder(images, masks)
 
     def loss(
-        self,
-        inputs: dict,
-        data_samples: SampleList,
-        *,
-        draws: Draws | None = None,
+        self, inputs: dict, data_samples: SampleList, *, draws: Draws | None = None
     ) -> dict[str, Tensor]:
-        """Squared error of the masks' latents, pixels or noise.
+        """Training loss of a batch.
 
         Args:
             inputs: ``query`` (B, 3, S, S), ``prompts`` (B, k, 3, S, S) in [-1, 1] and
                 ``prompt_masks`` (B, k, S, S).
-            data_samples: Samples with ``gt_sem_seg`` (1, S, S) of 0, 1 and 255.
-            draws: By the names that the ``loss`` of the ``meta_arch`` documents.
+            data_samples: Samples with ``gt_sem_seg`` (1, S, S): 0, 1, and 255 (ignored).
+            draws: See :meth:`mask_loss`; by default torch's global generator draws.
 
         Raises:
-            ValueError: Other labels, or pictures of a size that the autoencoder cannot restore.
+            ValueError: The labels hold other values, or the autoencoder cannot restore the size of
+                the pictures.
         """
-        query = inputs['query']
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])  # (B, S, S)
-        draws = draws or Draws()
-        target = self.pseudo_mask.encode(labels, query)
         prompts = self.encode_prompts(inputs['prompts'], inputs['prompt_masks'])
-        return self.meta_arch.loss(self, query, target, prompts, draws=draws, valid=labels != 255)
+        return self.mask_loss(inputs['query'], labels, prompts, draws=draws or Draws())
 
     def predict(
         self,
@@ -143,19 +163,18 @@ class RefLDMSeg(BaseSegmentor):
         prompts: EncodedPrompts | None = None,
         draws: Draws | None = None,
     ) -> SampleList:
-        """Predict the masks, at the original size of each query.
+        """Predict the masks in the original size of each query.
 
         Args:
             inputs: ``query``, ``prompts`` and ``prompt_masks``, see :meth:`loss`.
             data_samples: Their samples, filled in place.
-            prompts: Prompts that were encoded before, instead of those in ``inputs``; those of one
-                query serve all.
-            draws: By the names that the ``sample`` of the ``meta_arch`` documents; by default each
-                sample has noise by its own name.
+            prompts: Encoded prompts to use instead of those in ``inputs``. The prompts of one query
+                serve all queries.
+            draws: See :meth:`mask_latent`; by default each sample has noise by its own name.
 
         Returns:
             Samples with ``pred_sem_seg`` (1, H, W), 1 on the concept, and ``seg_logits``
-            (2, H, W), whose difference is positive there.
+            (2, H, W) of background and concept.
         """
         logits = self.encode_decode(inputs, data_samples, prompts=prompts, draws=draws)
         return self.postprocess_result(logits, data_samples)
@@ -168,16 +187,16 @@ class RefLDMSeg(BaseSegmentor):
         concepts: Sequence[EncodedPrompts],
         draws: Draws | None = None,
     ) -> SampleList:
-        """Predict several concepts at once, each found on its own (paper, video segmentation).
+        """Predict one map of several concepts, finding each on its own (paper, video segmentation).
 
         Args:
             inputs: ``query`` (B, 3, S, S).
             data_samples: Their samples, filled in place.
             concepts: The encoded prompts of each of C concepts.
-            draws: See :meth:`predict`; by default all concepts meet a sample's same noise.
+            draws: See :meth:`predict`; by default a sample has the same noise for all concepts.
 
         Returns:
-            Samples with ``pred_sem_seg`` (1, H, W) in 0..C, 0 for none of the concepts, and
+            Samples with ``pred_sem_seg`` (1, H, W) in 0..C, 0 for the background, and
             ``seg_logits`` (C + 1, H, W), whose softmax is the paper's probability.
         """
         margins = []
@@ -194,7 +213,7 @@ class RefLDMSeg(BaseSegmentor):
         prompts: EncodedPrompts | None = None,
         draws: Draws | None = None,
     ) -> Tensor:
-        """Scores (B, 2, S, S) of background and concept; see :meth:`predict`."""
+        """Logits (B, 2, S, S) of background and concept; see :meth:`predict`."""
         query = inputs['query']
         if prompts is None:
             prompts = self.encode_prompts(inputs['prompts'], inputs['prompt_masks'])
@@ -203,7 +222,7 @@ class RefLDMSeg(BaseSegmentor):
             metas = [sample.metainfo for sample in batch_data_samples or []] or [{}] * len(query)
             names = [noise_name(sample_key(meta), f'{h}x{w}') for meta in metas]
             draws = Draws.named(names, seed=self.seed)
-        latent = self.meta_arch.sample(self, query, prompts.expand(len(query)), draws=draws)
+        latent = self.mask_latent(query, prompts.expand(len(query)), draws=draws)
         picture = decode_latent(self.vae, latent / self.vae.config.scaling_factor)
         return self.pseudo_mask.decode_logits(picture, query)
 
@@ -218,9 +237,9 @@ class RefLDMSeg(BaseSegmentor):
         """Call the U-Net.
 
         Args:
-            z: Latents (B, C, h, w).
-            t: Times (B,) or (), integer.
-            prompts: What it attends to.
+            z: Latents (B, C, h, w), with ``input_latents`` of them side by side.
+            t: Integer times (B,) or ().
+            prompts: What the U-Net attends to.
 
         Returns:
             (B, 4, h, w), float32.
@@ -234,6 +253,10 @@ class RefLDMSeg(BaseSegmentor):
         )
         return output.sample.float()
 
+    def scaled_latent(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Latents of about unit variance; see :func:`encode_image`."""
+        return encode_image(self.vae, image, noise) * self.vae.config.scaling_factor
+
     def latent_shape(self, images: Tensor) -> tuple[int, int, int, int]:
         """Shape (B, C, h, w) of the latents of pictures (B, 3, S, S)."""
         b, _, h, w = images.shape
@@ -244,3 +267,15 @@ class RefLDMSeg(BaseSegmentor):
                 f"multiples of {cell}; set 'data_preprocessor.size'"
             )
         return b, self.vae.config.latent_channels, h // cell, w // cell
+
+
+@MODELS.register_module()
+class RefLDMSeg:
+    """Former type of both models; says how to convert a config that has a ``meta_arch``."""
+
+    def __init__(self, *, meta_arch: dict | None = None, **config) -> None:
+        kind = (meta_arch or {}).get('type', 'OneStep').rsplit('.', 1)[-1]
+        raise ValueError(
+            f"type='RefLDMSeg' with meta_arch=dict(type='{kind}', ...) is now type='mmdiffseg."
+            f"RefLDMSeg{kind}', with the settings of meta_arch among its own; checkpoints stay"
+        )

@@ -1,4 +1,4 @@
-"""A second latent beside the first, at the U-Net's input."""
+"""Room for a second latent at the input of the U-Net."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
 
-def widen_input(unet: UNet2DConditionModel, in_channels: int, *, copy_bias: bool = True) -> None:
-    """Give the first convolution more input channels, which start without effect.
+def widen_input(unet: UNet2DConditionModel, in_channels: int) -> None:
+    """Give the first convolution more input channels, which have no effect at first.
 
     Args:
-        unet: Changed in place; left alone if it has that many channels.
-        in_channels: Wanted number, the present ones first.
-        copy_bias: Keep the bias too. The released code draws a new one.
+        unet: Changed in place, unless it has that many channels already.
+        in_channels: New number of channels; the present ones come first.
     """
     old = unet.conv_in
     if old.in_channels == in_channels:
@@ -25,13 +24,12 @@ def widen_input(unet: UNet2DConditionModel, in_channels: int, *, copy_bias: bool
     if old.in_channels > in_channels:
         raise ValueError(
             f'the U-Net takes {old.in_channels} input channels, this model has {in_channels}: give '
-            'a plain Stable Diffusion one'
+            'a plain U-Net of Stable Diffusion'
         )
     new = nn.Conv2d(in_channels, old.out_channels, old.kernel_size, padding=old.padding)
     with torch.no_grad():
         new.weight.zero_()
         new.weight[:, : old.in_channels] = old.weight
-        if copy_bias:
-            new.bias.copy_(old.bias)
+        new.bias.copy_(old.bias)  # the released code draws a new one
     unet.conv_in = new
     unet.register_to_config(in_channels=in_channels)

@@ -1,1 +1,1 @@
-"""Stable Diffusion, as the latent methods share it."""
+"""Stable Diffusion's parts, for all methods that work on its latents."""

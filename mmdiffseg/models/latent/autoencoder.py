@@ -1,4 +1,4 @@
-"""Images to latents and back, through Stable Diffusion's frozen autoencoder."""
+"""Images to latents and back, by Stable Diffusion's frozen autoencoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def encode_image(vae: AutoencoderKL, image: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Draw from the latent distribution of an image, or take its mode. Not scaled.
+    """Draw from the latent distribution of an image, or take its mode.
 
     Args:
         vae: The autoencoder.
@@ -20,7 +20,8 @@ def encode_image(vae: AutoencoderKL, image: Tensor, noise: Tensor | None = None)
         noise: Standard normal (B, C, h, w) to draw with; None for the mode.
 
     Returns:
-        (B, C, h, w), float32; times ``vae.config.scaling_factor`` about of unit variance.
+        Unscaled latents (B, C, h, w), float32. Times ``vae.config.scaling_factor`` they have about
+        unit variance.
     """
     with torch.no_grad():
         posterior = vae.encode(image.to(vae.dtype)).latent_dist

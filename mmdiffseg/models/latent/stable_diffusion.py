@@ -1,7 +1,7 @@
 """The parts of a Stable Diffusion model, from its folder or from the hub.
 
-A source is a folder with ``vae/``, ``unet/`` and ``scheduler/`` in it, as diffusers saves a
-pipeline, or the name of one on the hub.
+A source is a folder that holds ``vae/``, ``unet/`` and ``scheduler/``, as diffusers saves a
+pipeline, or the hub name of such a folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ def load_vae(source: str, *, weights: bool = True) -> AutoencoderKL:
     """Load the image autoencoder, in evaluation mode and without gradients.
 
     Args:
-        source: Folder or name of the Stable Diffusion model.
-        weights: Load the weights; else only the configuration, for random ones.
+        source: Folder or hub name of the Stable Diffusion model.
+        weights: Load the weights. Otherwise only the configuration is read, and the weights are
+            random.
     """
     vae = _load(import_extra('diffusers').AutoencoderKL, source, 'vae', weights=weights)
     return vae.eval().requires_grad_(False)
@@ -32,7 +33,7 @@ def load_unet(source: str, *, weights: bool = True) -> UNet2DConditionModel:
     """Load the U-Net of a Stable Diffusion 1.x model; see :func:`load_vae`.
 
     Raises:
-        ValueError: It is one of Stable Diffusion 2, whose layers are others.
+        ValueError: The U-Net is that of Stable Diffusion 2, which has other layers.
     """
     unet = _load(import_extra('diffusers').UNet2DConditionModel, source, 'unet', weights=weights)
     config = unet.config
@@ -49,17 +50,26 @@ def load_unet(source: str, *, weights: bool = True) -> UNet2DConditionModel:
 def load_scheduler(source: str, *, kind: str = 'DDPMScheduler') -> SchedulerMixin:
     """Load the noise schedule into a scheduler class of diffusers.
 
-    Estimates of a latent are never clipped to [-1, 1], whatever the class does by default.
+    Estimates of a latent are never clipped to [-1, 1], even where the class does so by default.
 
     Args:
-        source: Folder or name of the Stable Diffusion model.
+        source: Folder or hub name of the Stable Diffusion model.
         kind: Name of the class.
     """
-    diffusers = import_extra('diffusers')
-    loader = getattr(diffusers, kind, None)
-    if loader is None:
-        raise ValueError(f'diffusers has no scheduler {kind!r}')
+    loader = scheduler_class(kind)
     return loader.from_config(_load_config(loader, source, 'scheduler') | {'clip_sample': False})
+
+
+def scheduler_class(kind: str) -> type[SchedulerMixin]:
+    """Find a scheduler class of diffusers by its name.
+
+    Raises:
+        ValueError: diffusers has no such class.
+    """
+    found = getattr(import_extra('diffusers'), kind, None)
+    if found is None:
+        raise ValueError(f'diffusers has no scheduler {kind!r}')
+    return found
 
 
 def _load(loader: type, source: str, part: str, *, weights: bool):
@@ -89,21 +99,20 @@ def _find(source: str, part: str) -> str:
         name = CONFIG_FILES.get(part, 'config.json')
         if not (folder / part / name).is_file():
             raise FileNotFoundError(
-                f'{source} is no Stable Diffusion folder: it lacks {part}/{name}'
+                f'{source} is not a Stable Diffusion folder: it lacks {part}/{name}'
             )
     elif is_path(source):
         raise FileNotFoundError(
-            f'there is no Stable Diffusion folder {source!r}: correct the path, or give a name on '
-            'the hub, such as stable-diffusion-v1-5/stable-diffusion-v1-5'
+            f'there is no Stable Diffusion folder {source!r}: correct the path, or give a hub name '
+            'such as stable-diffusion-v1-5/stable-diffusion-v1-5'
         )
     return source
 
 
 def _not_found(source: str, part: str) -> FileNotFoundError:
     return FileNotFoundError(
-        f'the {part} of {source!r} is neither in a folder here, nor cached, nor to be had from the '
-        f'hub: download https://huggingface.co/{source} elsewhere and give the path of its folder'
+        f'the {part} of {source!r} was found neither in a local folder, nor in the cache, nor on '
+        f'the hub: download https://huggingface.co/{source} elsewhere and give the folder'
         if not Path(source).is_dir()
-        else f'{source}/{part} has a configuration but no weights that can be read: copy the '
-        'weights there too'
+        else f'{source}/{part} has a configuration and no readable weights: copy them there'
     )

@@ -21,17 +21,17 @@ def load_transformer(kind: str, source: str, *, part: str = '') -> PreTrainedMod
 
     Args:
         kind: Name of its class.
-        source: Folder, or name on the hub.
-        part: Folder inside of it.
+        source: Folder or hub name.
+        part: Folder inside the source.
 
     Raises:
-        FileNotFoundError: There is no such folder or name, or it has no weights.
+        FileNotFoundError: The folder or hub name does not exist, or holds no weights.
     """
     return _load(kind, source, part, use_safetensors=True).float().eval().requires_grad_(False)
 
 
 def load_tokenizer(source: str, *, part: str = 'tokenizer') -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a Stable Diffusion, or what lies in another folder of ``source``."""
+    """Load the tokenizer of a Stable Diffusion model, or one from another folder of ``source``."""
     return _load('AutoTokenizer', source, part)
 
 
@@ -40,8 +40,8 @@ def _load(kind: str, source: str, part: str, **options):
     source = find_source(source)
     if Path(source).is_file():
         raise FileNotFoundError(
-            f'{source} is a file where a folder is needed: make one by the script of '
-            f'tools/model_converters that is for such a file'
+            f'{source} is a file, but a folder is needed: convert it by the script for such files '
+            'in tools/model_converters'
         )
     folder = Path(source, part)
     if not folder.is_dir() and (Path(source).is_dir() or is_path(source)):
@@ -50,6 +50,6 @@ def _load(kind: str, source: str, part: str, **options):
         return loader.from_pretrained(source, subfolder=part, trust_remote_code=False, **options)
     except OSError as error:
         raise FileNotFoundError(
-            f'{kind} cannot be loaded from {folder}: neither files there, nor cached, nor to be '
-            f'had from the hub ({str(error).splitlines()[0]})'
+            f'{kind} of {folder} was found neither in a local folder, nor in the cache, nor on the '
+            f'hub ({str(error).splitlines()[0]})'
         ) from error

@@ -88,7 +88,7 @@ def test_an_adapter_that_is_there_is_kept(unet, tmp_path):
     trained = load_unet(str(tmp_path))
     add_shared_adapter(trained, 96)
     assert torch.equal(trained.encoder_hid_proj.weight, unet.encoder_hid_proj.weight)
-    with pytest.raises(ValueError, match='of width 96, the prompt encoder makes them 32 wide'):
+    with pytest.raises(ValueError, match='of width 96, but the prompt encoder makes them 32 wide'):
         add_shared_adapter(trained, 32)
-    with pytest.raises(ValueError, match='has a shared adapter already'):
+    with pytest.raises(ValueError, match='already has a shared adapter'):
         add_layer_adapters(trained, 96)

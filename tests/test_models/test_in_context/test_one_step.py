@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdiffseg.models.in_context import EncodedPrompts, OneStep
-from mmdiffseg.models.in_context.draws import Draws
+from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.models.in_context import EncodedPrompts
 
 pytest.importorskip('diffusers')
 SHAPE = (2, 4, 16, 16)
@@ -25,9 +25,7 @@ def latent(model, picture, noise):
 def loss(model, batch, **options):
     query, labels, prompts = batch
     target = model.pseudo_mask.encode(labels, query)
-    valid = options.pop('valid', torch.ones_like(labels, dtype=torch.bool))
-    draws = Draws(**options)
-    return model.meta_arch.loss(model, query, target, prompts, draws=draws, valid=valid), target
+    return model.mask_loss(query, labels, prompts, draws=Draws(**options)), target
 
 
 def test_latent_loss_is_that_of_a_single_clean_step(build_ref_ldm_seg, batch):
@@ -52,47 +50,48 @@ def test_latent_loss_is_that_of_a_single_clean_step(build_ref_ldm_seg, batch):
 
 def test_pixel_loss_goes_through_the_frozen_decoder(build_ref_ldm_seg, batch):
     model = build_ref_ldm_seg(
-        meta_arch=dict(type='mmdiffseg.OneStep', loss_space='pixel'),
+        loss_space='pixel',
         pseudo_mask=dict(mask_alpha=0.4),
     )
     noise = dict(mask=torch.zeros(SHAPE), query=torch.randn(SHAPE))
     losses, target = loss(model, batch, given=noise)
     draws = Draws(noise)
-    estimate = model.meta_arch.sample(model, batch[0], batch[2], draws=draws)
+    estimate = model.mask_latent(batch[0], batch[2], draws=draws)
     picture = model.vae.decode(estimate / 0.18215).sample
     torch.testing.assert_close(losses['loss_pixel'], F.mse_loss(picture, target))
     losses['loss_pixel'].backward()
     assert model.unet.conv_out.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in model.vae.parameters())
 
-    model.meta_arch = OneStep(loss_space='pixel', ignore_in_loss=True)
-    valid = torch.zeros(2, 64, 64, dtype=torch.bool)
-    valid[:, :7] = True
-    half = loss(model, batch, given=noise, valid=valid)[0]['loss_pixel']
+    model.ignore_in_loss = True
+    batch[1][:, 7:] = 255
+    target = model.pseudo_mask.encode(batch[1], batch[0])
+    half = loss(model, batch, given=noise)[0]['loss_pixel']
     torch.testing.assert_close(half, F.mse_loss(picture[:, :, :7], target[:, :, :7]))
 
 
 @pytest.mark.parametrize('noise_t', [300, (20, 900)])
 def test_noise_on_the_query(build_ref_ldm_seg, batch, noise_t):
-    model = build_ref_ldm_seg(meta_arch=dict(type='mmdiffseg.OneStep', noise_t=noise_t))
+    model = build_ref_ldm_seg(noise_t=noise_t)
     noise = {name: torch.randn(SHAPE) for name in ('mask', 'query', 'eps')}
     t = torch.tensor([300, 300]) if noise_t == 300 else torch.tensor([20, 900])
     query, _, (tokens, mask) = batch
-    estimate = model.meta_arch.sample(model, query, batch[2], draws=Draws(dict(noise, t=t)))
+    estimate = model.mask_latent(query, batch[2], draws=Draws(dict(noise, t=t)))
     abar = model.scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
     z = abar.sqrt() * latent(model, query, noise['query']) + (1 - abar).sqrt() * noise['eps']
     expected = model.unet(z, t, encoder_hidden_states=tokens, encoder_attention_mask=mask).sample
     torch.testing.assert_close(estimate, expected)
-    drawn = model.meta_arch.sample(model, query, batch[2], draws=Draws(noise))
+    some = Draws(noise, generator=torch.Generator().manual_seed(0))
+    drawn = model.mask_latent(query, batch[2], draws=some)
     assert torch.allclose(drawn, expected, atol=1e-4) == (noise_t == 300)
 
 
 def test_mode_at_test_time_draws_nothing(build_ref_ldm_seg, batch):
-    model = build_ref_ldm_seg(meta_arch=dict(type='mmdiffseg.OneStep', latent_eval='mode'))
-    expected = model.meta_arch.sample(model, batch[0], batch[2], draws=Draws())
-    sampled = OneStep().sample(
-        model, batch[0], batch[2], draws=Draws(dict(query=torch.zeros(SHAPE)))
-    )
+    model = build_ref_ldm_seg(latent_eval='mode')
+    expected = model.mask_latent(batch[0], batch[2], draws=Draws({}))
+    model.latent_eval = 'sample'
+    draws = Draws(dict(query=torch.zeros(SHAPE)))
+    sampled = model.mask_latent(batch[0], batch[2], draws=draws)
     assert torch.equal(sampled, expected)
 
 
@@ -103,6 +102,6 @@ def test_bad_settings_are_refused(build_ref_ldm_seg):
         (dict(ignore_in_loss=True), "needs loss_space='pixel'"),
     ]:
         with pytest.raises(ValueError, match=message):
-            OneStep(**settings)
+            build_ref_ldm_seg(**settings)
     with pytest.raises(ValueError, match=r'must lie in 0..999, got \(5, 1000\)'):
-        build_ref_ldm_seg(meta_arch=dict(type='mmdiffseg.OneStep', noise_t=(5, 1000)))
+        build_ref_ldm_seg(noise_t=(5, 1000))

@@ -70,4 +70,4 @@ def test_checkpoints_of_the_first_version_are_small(build, name, parameters, mas
     assert ('unet.conv_in.weight' in saved) == (name == 'v1-n')
     if name != 'v1-n':
         space = name.rsplit('-', 1)[1]
-        assert model.meta_arch.loss_space == space
+        assert model.loss_space == space

@@ -99,14 +99,6 @@ def test_masked_mean(build, prompts):
     assert encoded.mask.tolist() == [[1, 1, 0], [1, 1, 1]]
 
 
-def test_other_sizes_interpolate_the_positions(build, prompts):
-    encoder = build(vis_size=96)
-    assert encoder.grid == 12
-    assert encoder(*prompts).tokens.shape == (2, 3 * 144, 96)
-    with pytest.raises(ValueError, match='multiple of the patch size 8 .* got 90'):
-        build(vis_size=90)
-
-
 def test_null_tokens_are_those_of_a_grey_picture(build):
     encoder = build('alpha_clip')
     grey = encoder(torch.zeros(1, 1, 3, 64, 64), torch.ones(1, 1, 64, 64)).tokens

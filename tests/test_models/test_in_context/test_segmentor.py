@@ -10,17 +10,18 @@ from mmengine.runner.checkpoint import save_checkpoint
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.weights import load_exactly
 
 pytest.importorskip('diffusers')
 pytest.importorskip('peft')
-N = dict(type='mmdiffseg.MultiStep', steps=2)
+N = dict(kind='MultiStep', steps=2, pseudo_mask=dict(mask_alpha=0.4))
 V1 = dict(adapter='per_layer', lora=dict(r=2))
 PROFILES = {
     'ldis-1': dict(),
-    'ldis-n': dict(meta_arch=N, pseudo_mask=dict(mask_alpha=0.4)),
-    'v1-f-pixel': dict(meta_arch=dict(type='mmdiffseg.OneStep', loss_space='pixel'), **V1),
-    'v1-n': dict(meta_arch=N, pseudo_mask=dict(mask_alpha=0.4), **V1),
+    'ldis-n': N,
+    'v1-f-pixel': dict(loss_space='pixel', **V1),
+    'v1-n': dict(**N, **V1),
     'shared-lora': dict(lora=dict(r=2)),
 }
 
@@ -62,7 +63,7 @@ def test_what_trains_is_what_is_saved(build_ref_ldm_seg, profile):
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     if 'lora' in PROFILES[profile]:
         kinds = {name.split('.')[0] if '.lora_' not in name else 'lora' for name in changed}
-        wide = 'meta_arch' in PROFILES[profile] and 'n' in profile.split('-')
+        wide = 'kind' in PROFILES[profile]
         own = {'unet.encoder_hid_proj.weight', 'unet.conv_in.weight', 'unet.conv_in.bias'} & changed
         expected = {'shared-lora': 'unet.encoder_hid_proj.weight'}.get(profile)
         if expected:
@@ -135,13 +136,12 @@ def test_masks_come_in_the_original_size(build_ref_ldm_seg):
     data = model.data_preprocessor(pseudo_collate([small]))
     inputs = data['inputs']
     prompts = model.encode_prompts(inputs['prompts'], inputs['prompt_masks'])
-    noise = dict(query=torch.zeros(1, 4, 16, 16))
+    draws = Draws(dict(query=torch.zeros(1, 4, 16, 16)))
     with torch.no_grad():
-        logits = model.encode_decode(inputs, prompts=prompts, noise=noise)
-        (sample,) = model.predict(**data, noise=noise)
-        latent = model.meta_arch.__class__(latent_eval='mode').sample(
-            model, inputs['query'], prompts, draws=None
-        )
+        logits = model.encode_decode(inputs, prompts=prompts, draws=draws)
+        (sample,) = model.predict(**data, draws=draws)
+        model.latent_eval = 'mode'
+        latent = model.mask_latent(inputs['query'], prompts, draws=Draws({}))
         picture = model.vae.decode(latent / 0.18215).sample - 0.4 * inputs['query']
     torch.testing.assert_close(logits, picture[:, :2])
     expected = logits[:, :, :48, :60].flip(3)
@@ -190,11 +190,11 @@ def test_training_replays(build_ref_ldm_seg):
     data = model.data_preprocessor(pseudo_collate([episode(0), episode(1)]), training=True)
     noise = {name: torch.randn(2, 4, 16, 16) for name in ('mask', 'query')}
 
-    def loss(**options):
-        return model.loss(data['inputs'], data['data_samples'], **options)['loss_latent'].item()
+    def loss(draws=None):
+        return model.loss(data['inputs'], data['data_samples'], draws=draws)['loss_latent'].item()
 
-    assert loss(noise=noise) == loss(noise=noise)
-    seeded = [loss(generator=torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)]
+    assert loss(Draws(noise)) == loss(Draws(noise))
+    seeded = [loss(Draws(generator=torch.Generator().manual_seed(seed))) for seed in (3, 3, 4)]
     assert seeded[0] == seeded[1] != seeded[2]
     torch.manual_seed(0)
     assert loss() != loss()
@@ -228,6 +228,9 @@ def test_what_cannot_be_built_is_refused(build_ref_ldm_seg, diffusion_folder):
         build_ref_ldm_seg(adapter='none')
     with pytest.raises(FileNotFoundError, match='no Stable Diffusion folder'):
         build_ref_ldm_seg(stable_diffusion='./missing')
+    for kind in ('OneStep', 'MultiStep'):
+        with pytest.raises(ValueError, match=f"now type='mmdiffseg.RefLDMSeg{kind}', with"):
+            build_ref_ldm_seg(kind='', meta_arch=dict(type=f'mmdiffseg.{kind}'))
     model = build_ref_ldm_seg()
     with pytest.raises(ValueError, match='62 x 64 pixels .* must be multiples of 4'):
         model.predict(

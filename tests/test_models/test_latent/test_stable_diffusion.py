@@ -60,7 +60,7 @@ def test_missing_folders_and_parts_are_said(diffusion_folder, sd_15_folder, tmp_
         load_vae('./nowhere')
     with pytest.raises(FileNotFoundError, match='lacks vae/config.json'):
         load_vae(str(diffusion_folder / 'unet'))
-    with pytest.raises(FileNotFoundError, match='has a configuration but no weights'):
+    with pytest.raises(FileNotFoundError, match='has a configuration and no readable weights'):
         load_unet(str(sd_15_folder))
     folder = tmp_path / 'bare'
     shutil.copytree(diffusion_folder / 'vae', folder / 'vae')
@@ -75,7 +75,7 @@ def test_unreachable_hub_is_said(monkeypatch):
         raise OSError('no route')
 
     monkeypatch.setattr(AutoencoderKL, 'from_pretrained', unreachable)
-    with pytest.raises(FileNotFoundError, match="vae of 'owner/name' .* nor to be had from the"):
+    with pytest.raises(FileNotFoundError, match="vae of 'owner/name' .* nor on the hub: download"):
         load_vae('owner/name')
 
 

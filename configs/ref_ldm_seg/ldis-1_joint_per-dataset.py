@@ -1,2 +1,0 @@
-_base_ = './ldis-1_joint.py'
-train_dataloader = dict(sampler=dict(mode='per_dataset'))

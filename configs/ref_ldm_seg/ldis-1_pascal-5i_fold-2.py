@@ -1,4 +1,0 @@
-_base_ = './ldis-1_pascal-5i_fold-0.py'
-train_dataloader = dict(dataset=dict(fold=dict(number=2)))
-val_dataloader = dict(dataset=dict(fold=dict(number=2)))
-test_dataloader = val_dataloader

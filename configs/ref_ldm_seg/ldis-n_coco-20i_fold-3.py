@@ -1,4 +1,0 @@
-_base_ = './ldis-n_coco-20i_fold-0.py'
-train_dataloader = dict(dataset=dict(fold=dict(number=3)))
-val_dataloader = dict(dataset=dict(fold=dict(number=3)))
-test_dataloader = val_dataloader
