@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.dformer.mask_classification import MaskPrediction, average
 from mmdiffseg.models.dformer.mask_decoder import MaskReading
+from mmdiffseg.models.dformer.mask_grid import MaskGrid
 
 DATA = Path(__file__).parents[2] / 'data'
 SIZES = {8: (16, 24), 12: (8, 12), 16: (4, 6), 20: (2, 3)}
@@ -145,6 +146,20 @@ def test_training_draws_can_be_replayed(build):
         given['order'].append(torch.randperm(12, generator=g))
         given['eps'].append(torch.randn(1, 12, 64, 96, generator=g)[0])
     assert loss(Draws(given)) == loss(Draws(generator=generator()))
+
+
+def test_corruption_equals_the_recorded_one(build):
+    """Bit by bit, at the pixels that the decoder reads."""
+    for case in torch.load(DATA / 'dformer_corruption.pt'):
+        head = build()
+        head.label_encoder.scale = case['scale']
+        grid = MaskGrid([case['gt'].shape[1:]], fine=(5, 7), coarse=(1, 1))
+        given = dict(t=case['t'], padding=case['padding'], order=case['order'], eps=case['noise'])
+        rows = {name: value if name == 't' else value[None] for name, value in given.items()}
+        z_t, t = head.corrupt_masks(case['gt'], grid, Draws(rows))
+        assert torch.equal(t, case['t'])
+        expected = grid.pick(case['soft_masks'], image=0)
+        assert torch.equal(head.label_encoder.to_soft_masks(z_t)[0], expected)
 
 
 def corrupted_as_released(head, sample, given):
