@@ -109,7 +109,8 @@ class GridDraws(Draws):
     """
 
     def __init__(self, draws: Draws, grid: MaskGrid) -> None:
-        super().__init__(draws.given, generator=draws.generator)
+        super().__init__()
+        self.draws = draws
         self.grid = grid
 
     def _draw(
@@ -118,7 +119,7 @@ class GridDraws(Draws):
         rows, queries, *_ = shape
         picked = []
         for i, size in enumerate(self.grid.sizes):  # one by one: full-size masks are large
-            full = self.select([i], of=rows)._draw(name, (1, queries, *size), device, draw)
+            full = self.draws.select([i], of=rows)._draw(name, (1, queries, *size), device, draw)
             picked.append(self.grid.pick(full, image=i))
         return torch.cat(picked)
 

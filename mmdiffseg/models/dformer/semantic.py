@@ -1,7 +1,5 @@
 """DFormer's decode head: semantic segmentation by denoising a set of masks."""
 
-from inspect import signature
-
 from mmengine.structures import InstanceData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
@@ -41,13 +39,6 @@ class DFormerSegHead(DFormerHead):
         align_corners: bool = False,
         **head,
     ) -> None:
-        foreign = head.keys() - signature(DFormerHead).parameters.keys()
-        if foreign:
-            raise TypeError(
-                f'DFormerSegHead does not take {", ".join(sorted(foreign))}: where a config '
-                'inherits another decode head, replace that with decode_head=dict(_delete_=True, '
-                "type='mmdiffseg.DFormerSegHead', ...)"
-            )
         if align_corners:
             raise ValueError('DFormerSegHead resizes masks with align_corners=False, got True')
         super().__init__(num_things_classes=num_classes, num_stuff_classes=0, **head)
