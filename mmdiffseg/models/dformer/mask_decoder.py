@@ -1,4 +1,4 @@
-"""DFormer's decoder: Mask2Former's, with noisy masks where that has learned query features."""
+"""DFormer's decoder: Mask2Former's with noisy masks instead of learned query features."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ class MaskReading(NamedTuple):
 
 
 class Sinusoid(nn.Module):
-    """Sines and cosines of times (B,) as a layer: (B, channels), see `sinusoidal_embedding`."""
+    """Layer that embeds times (B,) by :func:`sinusoidal_embedding`: (B, channels)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Sinusoid(nn.Module):
 def pool_queries(weights: Tensor, features: Tensor) -> Tensor:
     """Mean of the features under each mask.
 
-    Summed in float64, as by the authors: it also keeps a sum over all pixels out of half precision.
+    The sum is in float64, as in the released code. That also keeps it out of half precision.
 
     Args:
         weights: Masks (B, Q, h, w), not negative.
@@ -106,9 +106,9 @@ def visible_places(masks: Tensor) -> Tensor:
 class NoisyMaskDecoder(Mask2FormerHead):
     """Mask2Former's head, told about noisy masks and their time (DFormer, arXiv 2306.03437).
 
-    The queries start as the image's features pooled under the noisy masks, which are the first
-    attention masks too; every layer's output is scaled and shifted by the time. There is a
-    prediction after each layer and none before the first. The set loss is inherited.
+    The queries start as the image's features, pooled under the noisy masks. These are the first
+    attention masks too. The time scales and shifts every layer's output. Each layer ends in a
+    prediction; there is none before the first. The set loss is inherited.
 
     Args:
         feat_channels: Width C of the decoder.
@@ -137,7 +137,7 @@ class NoisyMaskDecoder(Mask2FormerHead):
         )
 
     def init_weights(self) -> None:
-        """Draw the decoder's matrices from a uniform distribution; mmdet's is a normal one."""
+        """Draw the decoder's matrices from a uniform distribution, not from mmdet's normal one."""
         super().init_weights()
         for parameter in self.transformer_decoder.parameters():
             if parameter.dim() > 1:
