@@ -253,8 +253,12 @@ class NoisyMaskDecoder(Mask2FormerHead):
         return MaskPrediction(self.cls_embed(normed).float(), masks.float())
 
 
-def _resize(masks: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(masks, size=tuple(size), mode='bilinear', align_corners=False)
+def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps (B, C, h, w) bilinearly."""
+    # channel by channel: of several, torch first copies the whole map to the channels-last layout
+    single = maps.flatten(0, 1)[:, None]
+    resized = F.interpolate(single, size=size, mode='bilinear', align_corners=False)
+    return resized.view(*maps.shape[:2], *size)
 
 
 def _repeat(x: Tensor, times: int) -> Tensor:
