@@ -307,6 +307,9 @@ def test_the_noise_depends_on_no_other_image(build):
         both = starts(head, x, samples).z_t
         alone = starts(head, [map_[:1] for map_ in x], samples[:1]).z_t
         assert torch.equal(both[:1], alone)
+    whole = Draws.named(['a.jpg/None/60x90/0'], seed=0).normal('start', (1, 12, 60, 90))
+    context = head.prepare([map_[:1] for map_ in x], [samples[0].metainfo])
+    assert torch.equal(alone[0], context.grid.pick(whole[0], image=0))
 
 
 @torch.no_grad()
