@@ -196,7 +196,8 @@ class Draws:
         if len(generator) != shape[0]:
             raise ValueError(f'{len(generator)} names for {shape[0]} rows: give one for each row')
         rows = [draw(tuple(shape[1:]), generator=g, device=g.device) for g in generator]
-        return torch.stack(rows).to(device)
+        # a single row is not copied: a hundred masks of the size of an image are half a gigabyte
+        return (torch.stack(rows) if len(rows) > 1 else rows[0][None]).to(device)
 
     def _recorded(self, name: str, shape: Sequence[int], device) -> Tensor:
         value = self.given[name]

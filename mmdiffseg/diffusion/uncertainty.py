@@ -6,6 +6,7 @@ images once per generation, generation-major: (G B, K, h, w).
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,17 +52,24 @@ class Tracker:
 
 
 class ChangeCount(Tracker):
-    """How often a pixel's class changes from step to step: DDP's uncertainty."""
+    """How often a pixel's class changes from step to step: DDP's uncertainty.
 
-    def __init__(self, images: int) -> None:
+    Args:
+        images: Number B of images in the batch of each chain.
+        class_maps: Turns an output into maps of all classes (G B, K, h, w), where it is none.
+    """
+
+    def __init__(self, images: int, *, class_maps: Callable[[Any], Tensor] | None = None) -> None:
         super().__init__(images)
+        self.class_maps = class_maps
         self.previous: Tensor | None = None
         self.changes: Tensor | None = None
         self.transitions = 0
 
     def add(self, step: Step) -> None:
         """Compare the arg-max of a step with that of the step before."""
-        classes = step.output.argmax(dim=1)  # (G B, h, w)
+        maps = step.output if self.class_maps is None else self.class_maps(step.output)
+        classes = maps.argmax(dim=1)  # (G B, h, w)
         classes = classes.unflatten(0, (-1, self.images))  # (G, B, h, w)
         if step.index == 0:
             self.previous = classes

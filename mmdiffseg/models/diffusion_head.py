@@ -51,9 +51,15 @@ class DiffusionHead:
 
     def __new__(cls, *args, **config):
         """Explain arguments that belong to another head, such as the one it replaces."""
-        known = inspect.signature(cls.__init__).parameters
+        known = set()
+        for owner in cls.__mro__:
+            parameters = inspect.signature(owner.__init__).parameters
+            known.update(parameters)
+            # what a constructor hands on to its base class is known there
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                break
         unknown = [name for name in config if name not in known]
-        if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        if unknown:
             raise TypeError(
                 f'{cls.__name__} takes no {", ".join(unknown)}: if a base config sets them for the '
                 'head that it replaces, add _delete_=True to the head in your config'
@@ -118,6 +124,10 @@ class DiffusionHead:
     def probabilities(self, output: Any) -> Tensor:
         """Class probabilities (G B, K, h, w) that an output stands for."""
         raise NotImplementedError
+
+    def class_maps(self, output: Any) -> Tensor:
+        """Maps of all classes (G B, K, h, w) that an output stands for; most are such maps."""
+        return output
 
     def predict_step(self, z_t: Tensor, t: Tensor, context: Any) -> tuple[Any, Tensor | None]:
         """The output of a step of sampling, and its variance if the network learns one."""
@@ -190,25 +200,46 @@ class DiffusionHead:
             generations = range(self.generations)
             names = [self.noise_name(meta, size, g) for g in generations for meta in metas]
             draws = Draws.named(names, seed=self.seed)
-
-        def predict(z_t: Tensor, t: Tensor) -> tuple[Any, Tensor | None]:
-            return self.predict_step(z_t, t, context)
-
-        def encode(output: Any) -> Tensor:
-            return self.encode_output(output, size)
-
         rows = self.generations * b
         at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
         for first in range(0, rows, at_once):
             group = range(first, min(first + at_once, rows))
-            yield self.diffusion_sampler.walk(
-                predict,
-                encode,
+            yield self.chain(
+                context,
                 shape=(len(group), *shape),
                 steps=self.steps if steps is None else steps,
                 draws=draws.select(group, of=rows),
                 device=inputs[0].device,
             )
+
+    def chain(
+        self,
+        context: Any,
+        *,
+        shape: Sequence[int],
+        steps: int,
+        draws: Draws,
+        device: torch.device,
+    ) -> Chain:
+        """One chain for some generations of all images; see :meth:`chains`.
+
+        Args:
+            context: From :meth:`prepare`.
+            shape: Shape (G B, C, h, w) of the maps.
+            steps: Sampling steps.
+            draws: ``start``, and ``step0``, ``step1``, ... for a stochastic sampler.
+            device: Where the maps live.
+        """
+
+        def predict(z_t: Tensor, t: Tensor) -> tuple[Any, Tensor | None]:
+            return self.predict_step(z_t, t, context)
+
+        def encode(output: Any) -> Tensor:
+            return self.encode_output(output, tuple(shape[2:]))
+
+        return self.diffusion_sampler.walk(
+            predict, encode, shape=shape, steps=steps, draws=draws, device=device
+        )
 
     @staticmethod
     def noise_name(meta: dict, size: tuple[int, int], generation: int) -> str:
@@ -283,11 +314,12 @@ class DiffusionHead:
             steps: Sampling steps instead of those of the head.
             draws: See :meth:`chains`.
         """
-        outputs = [
-            self.summarise(self.chains(*batch, steps=steps), len(batch[1]))
-            for batch in self.batches(inputs, batch_img_metas, draws)
-        ]
-        return self.predict_by_feat(torch.cat(outputs), batch_img_metas)
+        outputs = []
+        for features, metas, part in self.batches(inputs, batch_img_metas, draws):
+            output = self.summarise(self.chains(features, metas, part, steps=steps), len(metas))
+            # the meta information of all images: mmseg writes a window's size to the first alone
+            outputs.append(self.predict_by_feat(output, batch_img_metas))
+        return torch.cat(outputs)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Sample the output (B, K, h, w) from features, with the noise of nameless images."""

@@ -6,12 +6,14 @@ r"""Latency, throughput and memory of a model, per number of sampling steps.
 All models are timed in turns in one process, and every row is also given as a multiple of the
 last one of its batch size. `further_step` is what each step costs beyond the first of `--steps`,
 as a share of that row. Models of mmdet are timed up to the masks of all queries, since what merges
-them depends on the weights. `--decoder` adds the cost of a single decoder pass of the first config
+them depends on the weights. `--cpu-time` counts the seconds that the process computes, for a CPU
+that others use too. `--decoder` adds the cost of a single decoder pass of the first config
 beside the same pass done the authors' way. Without a checkpoint the weights are random, which
 changes no operation count.
 """
 
 import json
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
@@ -47,6 +49,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16'], default='float32')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--cpu-time', action='store_true', help='of all threads, no wall time')
     parser.add_argument('--decoder', action='store_true', help='also time one decoder pass')
     parser.add_argument('--out', type=Path, help='write the figures there, as JSON')
     return parser.parse_args()
@@ -85,6 +88,17 @@ def head_of(model: nn.Module) -> nn.Module:
     return model.panoptic_head if hasattr(model, 'panoptic_head') else model.decode_head
 
 
+def time_calls(calls: dict, args: Namespace) -> dict:
+    """Median seconds of each call."""
+    return time_interleaved(
+        calls,
+        runs=args.runs,
+        warmup=args.warmup,
+        device=torch.device(args.device),
+        clock=time.process_time if args.cpu_time else time.perf_counter,
+    )
+
+
 def model_rows(models: dict[str, nn.Module], batch_size: int, args: Namespace):
     """Time every model at every step count on one batch size."""
     device = torch.device(args.device)
@@ -94,7 +108,7 @@ def model_rows(models: dict[str, nn.Module], batch_size: int, args: Namespace):
         diffuses = hasattr(head_of(model), 'steps')
         for steps in args.steps if diffuses else [None]:
             calls[name, steps] = prediction(model, images, steps)
-    seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
+    seconds = time_calls(calls, args)
     last = list(seconds.values())[-1]
     few = args.steps[0]
 
@@ -143,7 +157,7 @@ def decoder_costs(model: nn.Module, args: Namespace) -> dict:
         'chain of 1 step': partial(chain, 1),
         'chain of 4 steps': partial(chain, 4),
     }
-    seconds = time_interleaved(calls, runs=args.runs, warmup=args.warmup, device=device)
+    seconds = time_calls(calls, args)
     further = (seconds['chain of 4 steps'] - seconds['chain of 1 step']) / 3
     rows = [
         dict(

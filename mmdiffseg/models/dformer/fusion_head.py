@@ -12,9 +12,14 @@ from mmdiffseg.registry import MODELS
 
 @MODELS.register_module()
 class UniversalFusionHead(MaskFormerFusionHead):
-    """mmdet's ``MaskFormerFusionHead``, whose ``test_cfg`` may turn ``semantic_on`` too.
+    """mmdet's ``MaskFormerFusionHead`` with semantic results, by ``semantic_on`` in ``test_cfg``.
 
-    Takes mmdet's arguments, and the other settings of ``test_cfg`` keep their meaning.
+    It takes mmdet's arguments. All other settings of ``test_cfg`` mean what they mean in mmdet.
+
+    Example:
+        >>> results = fusion.predict(cls_scores, masks, samples, rescale=True)
+        >>> results[0]['pan_results'].sem_seg.shape
+        torch.Size([1, 427, 640])
     """
 
     def semantic_postprocess(self, mask_cls: Tensor, mask_pred: Tensor) -> PixelData:
@@ -30,14 +35,14 @@ class UniversalFusionHead(MaskFormerFusionHead):
         return PixelData(sem_seg=class_scores(mask_cls, mask_pred).argmax(dim=0, keepdim=True))
 
     def instance_postprocess(self, mask_cls: Tensor, mask_pred: Tensor) -> InstanceData:
-        """Choose the surest instances, as mmdet does.
+        """Choose the instances of the highest scores, as mmdet does.
 
         Args:
             mask_cls: Class logits (Q, C + 1).
             mask_pred: Mask logits (Q, H, W).
 
         Raises:
-            ValueError: ``max_per_image`` asks for more than there are.
+            ValueError: ``max_per_image`` asks for more instances than there are.
         """
         wanted = self.test_cfg.get('max_per_image', 100)
         candidates = len(mask_cls) * self.num_classes
@@ -60,8 +65,8 @@ class UniversalFusionHead(MaskFormerFusionHead):
         Args:
             mask_cls_results: Class logits (B, Q, C + 1).
             mask_pred_results: Mask logits (B, Q, H, W) of the padded size.
-            batch_data_samples: Samples that say what is padding. A semantic result is written into
-                them as ``pred_sem_seg``, since mmdet's detector does not pass one on.
+            batch_data_samples: Samples that tell the sizes without padding. A semantic result is
+                written into them as ``pred_sem_seg``, because mmdet's detector drops it.
             rescale: Whether to resize to the original images.
 
         Returns:

@@ -29,6 +29,24 @@ def average(predictions: Sequence[MaskPrediction]) -> MaskPrediction:
     return MaskPrediction(cls_scores.softmax(dim=-1).mean(dim=0).log(), probs.logit(eps=1e-6))
 
 
+def gather_slots(predictions: Sequence[MaskPrediction], images: int) -> MaskPrediction:
+    """Put the slots of all generations of an image side by side.
+
+    Args:
+        predictions: Of some generations each, generation-major (G B, Q, ...).
+        images: Number B of images.
+
+    Returns:
+        (B, G Q, ...), G counted over all predictions.
+    """
+    return MaskPrediction(
+        *(
+            torch.cat(logits).unflatten(0, (-1, images)).transpose(0, 1).flatten(1, 2)
+            for logits in zip(*predictions, strict=True)
+        )
+    )
+
+
 def class_scores(cls_scores: Tensor, masks: Tensor) -> Tensor:
     """Score of every class at every pixel: its probability in each slot times that slot's mask.
 

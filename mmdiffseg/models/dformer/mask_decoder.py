@@ -1,39 +1,53 @@
-"""DFormer's decoder: Mask2Former's, with noisy masks where that has learned query features."""
+"""DFormer's decoder: Mask2Former's with noisy masks instead of learned query features."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead
-from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from mmdiffseg.models.dformer.attention import attend, keys_and_values
 from mmdiffseg.models.dformer.mask_classification import MaskPrediction
+from mmdiffseg.models.dformer.mask_grid import MaskGrid
 from mmdiffseg.models.layers.time_embedding import sinusoidal_embedding
 
 TIME_MODULATIONS = ('all', 'first')
 
 
 class ImageContext(NamedTuple):
-    """What the decoder needs of the images at every step, computed once.
+    """What the decoder needs of B images at every step, computed once.
 
     Attributes:
         pixel_features: (B, C, H / 4, W / 4).
-        level_features: The same at the size of each level (B, C, h, w), from low resolution to
-            high. A layer's masks are resized for the attention of the next; since they are linear
-            in these features, they can as well be made at that size.
-        tokens: Keys and values of each level (B, h * w, C), from low resolution to high.
-        positions: Their sine encodings (1, h * w, C).
-        shapes: Height and width of each level.
+        level_features: The pixel features resized to each level (B, C, h, w), from low resolution
+            to high. A layer's masks are resized for the attention of the layer after it. Masks are
+            linear in the pixel features, so they can as well be made at that size.
+        keys: Of each layer's cross-attention (B, heads, h * w, C / heads). They depend neither on
+            the queries nor on the time.
+        values: Likewise.
+        grid: Which pixels of the noisy masks are read.
     """
 
     pixel_features: Tensor
     level_features: list[Tensor]
-    tokens: list[Tensor]
-    positions: list[Tensor]
-    shapes: list[torch.Size]
+    keys: list[Tensor]
+    values: list[Tensor]
+    grid: MaskGrid
+
+    def repeat(self, times: int) -> 'ImageContext':
+        """The context of all images ``times`` times over, for several generations."""
+        if times == 1:
+            return self
+        return ImageContext(
+            _repeat(self.pixel_features, times),
+            [_repeat(x, times) for x in self.level_features],
+            [_repeat(x, times) for x in self.keys],
+            [_repeat(x, times) for x in self.values],
+            self.grid.select([*range(len(self.pixel_features))] * times),
+        )
 
 
 class MaskReading(NamedTuple):
@@ -41,15 +55,15 @@ class MaskReading(NamedTuple):
 
     Attributes:
         weights: The masks at the size of the pixel features (B, Q, H / 4, W / 4), in [0, 1].
-        blocked: Where they are off at the lowest resolution (B, Q, H / 32 * W / 32), boolean.
+        visible: Where they are on at the lowest resolution (B, Q, H / 32 * W / 32), boolean.
     """
 
     weights: Tensor
-    blocked: Tensor
+    visible: Tensor
 
 
 class Sinusoid(nn.Module):
-    """Sines and cosines of times (B,) as a layer: (B, channels), see `sinusoidal_embedding`."""
+    """Layer that embeds times (B,) by :func:`sinusoidal_embedding`: (B, channels)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,7 +77,7 @@ class Sinusoid(nn.Module):
 def pool_queries(weights: Tensor, features: Tensor) -> Tensor:
     """Mean of the features under each mask.
 
-    Summed in float64, as by the authors: it also keeps a sum over all pixels out of half precision.
+    The sum is in float64, as in the released code. That also keeps it out of half precision.
 
     Args:
         weights: Masks (B, Q, h, w), not negative.
@@ -79,90 +93,36 @@ def pool_queries(weights: Tensor, features: Tensor) -> Tensor:
     return (torch.einsum('bqs,bcs->bqc', weights, features) / total).float()
 
 
-def block_off(masks: Tensor) -> Tensor:
-    """Where soft masks (B, Q, h, w) are off: (B, Q, h * w), strictly, since ties are frequent."""
-    return masks.flatten(2) < 0.5
+def visible_places(masks: Tensor) -> Tensor:
+    """Where soft masks (B, Q, h, w) let a query look: (B, Q, h * w), boolean.
+
+    That is where they are on; at 0.5 too, which is frequent. A mask that is off everywhere hides
+    nothing.
+    """
+    visible = masks.flatten(2) >= 0.5
+    return visible | ~visible.any(dim=-1, keepdim=True)
 
 
 class NoisyMaskDecoder(Mask2FormerHead):
     """Mask2Former's head, told about noisy masks and their time (DFormer, arXiv 2306.03437).
 
-    The queries start as the image's features pooled under the noisy masks, which are the first
-    attention masks too; every layer's output is scaled and shifted by the time. There is a
-    prediction behind each layer and none before the first. The set loss is inherited.
+    The queries start as the image's features, pooled under the noisy masks. These are the first
+    attention masks too. The time scales and shifts every layer's output. Each layer ends in a
+    prediction; there is none before the first. The set loss is inherited.
 
     Args:
-        in_channels: Channels of the backbone's maps.
         feat_channels: Width C of the decoder.
-        out_channels: Channels of the pixel features.
-        num_things_classes: Number of classes whose objects are counted.
-        num_stuff_classes: Number of the others, numbered behind the things.
-        num_queries: Number Q of slots for a mask.
-        pixel_decoder: Config of the pixel decoder; the channels are filled in.
-        transformer_decoder: Config of mmdet's ``Mask2FormerTransformerDecoder``.
-        positional_encoding: Config of mmdet's ``SinePositionalEncoding``.
-        loss_cls: Config of the classification loss; without ``class_weight``, no object weighs 0.1.
-        loss_mask: Config of the cross-entropy of the masks.
-        loss_dice: Config of the dice loss.
-        time_modulation: ``'all'`` modulates behind every layer, as the released code does;
-            ``'first'`` behind the first only, as it did shortly before.
-        num_transformer_feat_level: Number of maps that are attended to.
-        enforce_decoder_input_project: Project them even where their width fits.
-        strides: Of the backbone's maps.
-        train_cfg: Assigner, sampler and numbers of points, as in mmdet.
-        test_cfg: Unused by the head, part of mmdet's interface.
-        init_cfg: mmengine's initialisation of a whole module.
+        time_modulation: Which layers the time modulates, ``'all'`` or the ``'first'``.
+        **mask2former: The other arguments of mmdet's ``Mask2FormerHead``.
     """
 
-    def __init__(
-        self,
-        *,
-        in_channels: Sequence[int],
-        feat_channels: int,
-        out_channels: int,
-        pixel_decoder: dict,
-        transformer_decoder: dict,
-        num_things_classes: int = 80,
-        num_stuff_classes: int = 53,
-        num_queries: int = 100,
-        positional_encoding: dict = dict(num_feats=128, normalize=True),
-        loss_cls: dict = dict(type='mmdet.CrossEntropyLoss', loss_weight=2.0),
-        loss_mask: dict = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, loss_weight=5.0),
-        loss_dice: dict = dict(type='mmdet.DiceLoss', naive_dice=True, eps=1.0, loss_weight=5.0),
-        time_modulation: str = 'all',
-        num_transformer_feat_level: int = 3,
-        enforce_decoder_input_project: bool = False,
-        strides: Sequence[int] = (4, 8, 16, 32),
-        train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
-        init_cfg: dict | list[dict] | None = None,
-    ) -> None:
+    def __init__(self, *, feat_channels: int, time_modulation: str, **mask2former) -> None:
         if time_modulation not in TIME_MODULATIONS:
             raise ValueError(
                 f'time_modulation must be one of {TIME_MODULATIONS}, got {time_modulation!r}'
             )
-        class_weight = [1.0] * (num_things_classes + num_stuff_classes) + [0.1]
-        super().__init__(
-            in_channels=in_channels,
-            feat_channels=feat_channels,
-            out_channels=out_channels,
-            num_things_classes=num_things_classes,
-            num_stuff_classes=num_stuff_classes,
-            num_queries=num_queries,
-            num_transformer_feat_level=num_transformer_feat_level,
-            pixel_decoder=ConfigDict(pixel_decoder, strides=strides),
-            enforce_decoder_input_project=enforce_decoder_input_project,
-            transformer_decoder=ConfigDict(transformer_decoder),
-            positional_encoding=positional_encoding,
-            loss_cls=ConfigDict({'class_weight': class_weight, **loss_cls}),
-            loss_mask=loss_mask,
-            loss_dice=loss_dice,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            init_cfg=init_cfg,
-        )
+        super().__init__(feat_channels=feat_channels, **mask2former)
         del self.query_feat  # the noisy masks stand in its place
-        self.strides = strides
         self.time_modulation = time_modulation
         time_channels = 4 * feat_channels
         self.time_mlp = nn.Sequential(
@@ -177,17 +137,18 @@ class NoisyMaskDecoder(Mask2FormerHead):
         )
 
     def init_weights(self) -> None:
-        """Draw the decoder's matrices from a uniform distribution; mmdet's is a normal one."""
+        """Draw the decoder's matrices from a uniform distribution, not from mmdet's normal one."""
         super().init_weights()
         for parameter in self.transformer_decoder.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def prepare(self, x: Sequence[Tensor]) -> ImageContext:
-        """Everything that does not depend on the time or the noisy masks.
+    def prepare_images(self, x: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> ImageContext:
+        """Compute everything that does not depend on the time or the noisy masks.
 
         Args:
             x: The backbone's maps (B, in_channels[i], H / strides[i], W / strides[i]).
+            sizes: Height and width of each image's noisy masks; any, they cover the padded image.
         """
         pixel_features, maps = self.pixel_decoder(x)
         tokens, positions = [], []
@@ -197,23 +158,33 @@ class NoisyMaskDecoder(Mask2FormerHead):
             no_padding = map_.new_zeros((1, *map_.shape[2:]), dtype=torch.bool)
             encoding = self.decoder_positional_encoding(no_padding)  # (1, C, h, w)
             positions.append(encoding.flatten(2).transpose(1, 2))
-        shapes = [map_.shape[2:] for map_ in maps]
+        keys, values = [], []
+        for i, layer in enumerate(self.transformer_decoder.layers):
+            level = i % self.num_transformer_feat_level
+            key_input = tokens[level] + positions[level]
+            key, value = keys_and_values(layer.cross_attn, key_input, tokens[level])
+            keys.append(key)
+            values.append(value)
+        shapes = [tuple(map_.shape[2:]) for map_ in maps]
         # constants to the masks of the attention, which no gradient passes
         level_features = [_resize(pixel_features.detach(), shape) for shape in shapes]
-        return ImageContext(pixel_features, level_features, tokens, positions, shapes)
+        grid = MaskGrid(
+            sizes,
+            fine=tuple(pixel_features.shape[2:]),
+            coarse=shapes[0],
+            device=pixel_features.device,
+        )
+        return ImageContext(pixel_features, level_features, keys, values, grid)
 
-    def read(self, soft_masks: Iterable[Tensor], context: ImageContext) -> MaskReading:
+    def read(self, soft_masks: Tensor, context: ImageContext) -> MaskReading:
         """Resize noisy masks to what the decoder sees of them.
 
         Args:
-            soft_masks: For each image, masks (Q, h, w) in [0, 1] of any size; taken one after the
-                other, so that they need not be in memory together.
-            context: From :meth:`prepare`.
+            soft_masks: Masks on the grid (B, Q, n, m), in [0, 1].
+            context: From :meth:`prepare_images`.
         """
-        sizes = context.pixel_features.shape[2:], context.shapes[0]
-        readings = [[_resize(masks[None], size) for size in sizes] for masks in soft_masks]
-        weights, small = (torch.cat(maps) for maps in zip(*readings, strict=True))
-        return MaskReading(weights, block_off(small))
+        weights, small = context.grid.read(soft_masks)
+        return MaskReading(weights, visible_places(small))
 
     def decode(self, reading: MaskReading, t: Tensor, context: ImageContext) -> MaskPrediction:
         """The last layer's prediction.
@@ -221,7 +192,7 @@ class NoisyMaskDecoder(Mask2FormerHead):
         Args:
             reading: Of the noisy masks, from :meth:`read`.
             t: Their times (B,), or (1,) for all.
-            context: From :meth:`prepare`.
+            context: From :meth:`prepare_images`.
         """
         (queries,) = deque(self._run_layers(reading, t, context), maxlen=1)
         return self._predict(queries, context)
@@ -240,31 +211,38 @@ class NoisyMaskDecoder(Mask2FormerHead):
         """Yield each layer's normalised queries (B, Q, C)."""
         scale_shift = self.block_time_mlp(self.time_mlp(t)).float()
         scale, shift = scale_shift[:, None].chunk(2, dim=-1)  # (B or 1, 1, C) each
+        positions = self.query_embed.weight[None]
         queries = pool_queries(reading.weights, context.pixel_features)
-        blocked = reading.blocked
-        for i, layer in enumerate(self.transformer_decoder.layers):
-            level = i % self.num_transformer_feat_level
-            queries = layer(
-                query=queries,
-                key=context.tokens[level],
-                value=context.tokens[level],
-                query_pos=self.query_embed.weight[None],
-                key_pos=context.positions[level],
-                cross_attn_mask=self._attention_mask(blocked),
+        visible = reading.visible
+        layers = self.transformer_decoder.layers
+        for i, layer in enumerate(layers):
+            queries = self._run_layer(
+                layer, queries, positions, context.keys[i], context.values[i], visible
             )
             if i == 0 or self.time_modulation == 'all':
                 queries = queries * (1 + scale) + shift
             normed = self.transformer_decoder.post_norm(queries)
             yield normed
-            if i + 1 < len(self.transformer_decoder.layers):
+            if i + 1 < len(layers):
                 features = context.level_features[(i + 1) % self.num_transformer_feat_level]
                 with torch.no_grad():
-                    blocked = block_off(self._masks(normed, features).sigmoid())
+                    visible = visible_places(self._masks(normed, features).sigmoid())
 
-    def _attention_mask(self, blocked: Tensor) -> Tensor:
-        """The same for all heads (B * heads, Q, N); what sees nothing at all may see everything."""
-        blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
-        return blocked.repeat_interleave(self.num_heads, dim=0)
+    @staticmethod
+    def _run_layer(
+        layer: nn.Module,
+        queries: Tensor,
+        positions: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        visible: Tensor,
+    ) -> Tensor:
+        """Cross-attention, self-attention and feed-forward network, with a norm after each."""
+        queries = attend(layer.cross_attn, queries, positions, keys, values, visible)
+        queries = layer.norms[0](queries)
+        own = keys_and_values(layer.self_attn, queries + positions, queries)
+        queries = layer.norms[1](attend(layer.self_attn, queries, positions, *own))
+        return layer.norms[2](layer.ffn(queries))
 
     def _masks(self, normed: Tensor, features: Tensor) -> Tensor:
         """Mask logits (B, Q, h, w) of queries (B, Q, C) on features (B, C, h, w)."""
@@ -275,5 +253,14 @@ class NoisyMaskDecoder(Mask2FormerHead):
         return MaskPrediction(self.cls_embed(normed).float(), masks.float())
 
 
-def _resize(masks: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(masks, size=tuple(size), mode='bilinear', align_corners=False)
+def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps (B, C, h, w) bilinearly."""
+    # channel by channel: of several, torch first copies the whole map to the channels-last layout
+    single = maps.flatten(0, 1)[:, None]
+    resized = F.interpolate(single, size=size, mode='bilinear', align_corners=False)
+    return resized.view(*maps.shape[:2], *size)
+
+
+def _repeat(x: Tensor, times: int) -> Tensor:
+    """All rows of x (B, ...) ``times`` times over; a single one is not copied."""
+    return x.expand(times, *x.shape).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Mask2Former's pixel decoder as its authors and DFormer's run it, nothing compiled."""
+"""Mask2Former's pixel decoder in float32, without compiled operators."""
 
 import torch
 from mmcv.ops import MultiScaleDeformableAttention as MMCVDeformableAttention
@@ -10,10 +10,10 @@ from mmdiffseg.registry import MODELS
 
 
 class EncoderAttention(MultiScaleDeformableAttention):
-    """Ours in the place of mmcv's: the same parameters, called the way mmdet's encoder calls.
+    """Our attention with the parameters of mmcv's and the signature that mmdet's encoder calls.
 
     Args:
-        replaced: The module whose place it takes.
+        replaced: The module of mmcv that it replaces.
     """
 
     def __init__(self, replaced: MMCVDeformableAttention) -> None:
@@ -39,7 +39,7 @@ class EncoderAttention(MultiScaleDeformableAttention):
         level_start_index: Tensor,
         valid_ratios: Tensor,
     ) -> Tensor:
-        """Attend and add; a pixel decoder has no padding, so nothing is masked."""
+        """Attend and add to the query; nothing is masked, since a pixel decoder sees no padding."""
         shapes = [(h, w) for h, w in spatial_shapes.tolist()]
         attended = super().forward(query + query_pos, value, reference_points, shapes)
         return query + self.dropout(attended)
@@ -47,10 +47,16 @@ class EncoderAttention(MultiScaleDeformableAttention):
 
 @MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
-    """mmdet's pixel decoder, in float32 under autocast and initialised as by its authors.
+    """mmdet's pixel decoder, in float32 even under autocast, with the authors' initialisation.
 
-    Takes mmdet's arguments. Needs no compiled operator; the implementation of the attention is
-    chosen by :func:`~mmdiffseg.models.layers.deform_attn.set_deform_attn_impl`.
+    It takes mmdet's arguments and needs no compiled operator:
+    :func:`~mmdiffseg.models.layers.deform_attn.set_deform_attn_impl` chooses the implementation of
+    the attention.
+
+    Example:
+        >>> pixel_features, maps = pixel_decoder(backbone(images))
+        >>> pixel_features.shape, [map_.shape[-1] for map_ in maps]
+        (torch.Size([1, 256, 128, 128]), [16, 32, 64])
     """
 
     def __init__(self, **config) -> None:
@@ -59,7 +65,7 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
             layer.self_attn = EncoderAttention(layer.self_attn)
 
     def init_weights(self) -> None:
-        """Draw the encoder's matrices from a uniform distribution; mmdet's is a normal one."""
+        """Draw the encoder's matrices from a uniform distribution, not from mmdet's normal one."""
         super().init_weights()
         for parameter in self.encoder.parameters():
             if parameter.dim() > 1:

@@ -147,7 +147,8 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             for chain in head.chains(features, metas, draws, steps=steps):
                 for step in chain:
                     # (G B, K, h, w) -> (G, B, K, h, w), averaged over the generations
-                    outputs = step.output.unflatten(0, (-1, len(metas))).sum(dim=0)
+                    maps = head.class_maps(step.output)
+                    outputs = maps.unflatten(0, (-1, len(metas))).sum(dim=0)
                     frames[step.index] = frames[step.index] + outputs / head.generations
             return frames
 
@@ -176,9 +177,12 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         head = self.decode_head
 
         def encode_decode(images: Tensor, metas: list[dict]) -> Tensor:
-            batches = head.batches(self.extract_feat(images), metas, draws)
-            parts = [torch.cat(read(*batch), dim=1) for batch in batches]
-            return head.predict_by_feat(torch.cat(parts), metas)
+            parts = []
+            for batch in head.batches(self.extract_feat(images), metas, draws):
+                # with the names of all images: mmseg writes a window's size to the first alone
+                maps = [head.predict_by_feat(map_, metas) for map_ in read(*batch)]
+                parts.append(torch.cat(maps, dim=1))
+            return torch.cat(parts)
 
         reader = copy.copy(self)
         reader.encode_decode = encode_decode
@@ -186,12 +190,12 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         return reader.inference(inputs, metas).split(channels, dim=1)
 
     def _tracker(self, images: int) -> Tracker:
+        head = self.decode_head
         measure = self.test_cfg.get('uncertainty', 'entropy')
         if measure not in MEASURES:
             raise ValueError(f'test_cfg.uncertainty must be one of {MEASURES}, got {measure!r}')
         if measure == 'change':
-            return ChangeCount(images)
-        head = self.decode_head
+            return ChangeCount(images, class_maps=head.class_maps)
         return PredictionSpread(
             images,
             measure=measure,

@@ -8,7 +8,10 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.dformer.mask_classification import MaskPrediction, average
+from mmdiffseg.models.dformer.mask_decoder import MaskReading
+from mmdiffseg.models.dformer.mask_grid import MaskGrid
 
 DATA = Path(__file__).parents[2] / 'data'
 SIZES = {8: (16, 24), 12: (8, 12), 16: (4, 6), 20: (2, 3)}
@@ -125,24 +128,47 @@ def test_training_draws_can_be_replayed(build):
     head = build()
     x, samples = features(), [make_sample('a'), make_sample('b')]
 
-    def loss(**draws):
+    def loss(draws):
         torch.manual_seed(5)  # for the points of the set loss
-        return sum(head.loss(x, samples, **draws).values()).item()
+        return sum(head.loss(x, samples, draws=draws).values()).item()
 
     def generator():
         return torch.Generator().manual_seed(3)
 
-    assert loss(generator=generator()) == loss(generator=generator())
-    assert loss(generator=generator()) != loss(generator=torch.Generator().manual_seed(4))
+    assert loss(Draws(generator=generator())) == loss(Draws(generator=generator()))
+    other = torch.Generator().manual_seed(4)
+    assert loss(Draws(generator=generator())) != loss(Draws(generator=other))
     # in the released code's order: time, random masks, order, noise, one image after the other
-    g, t, padding, order, noise = generator(), [], [], [], []
+    g, given = generator(), dict(t=[], padding=[], order=[], eps=[])
     for _ in samples:
-        t.append(torch.randint(1000, (1,), generator=g))
-        padding.append(torch.empty(7, 64, 96, dtype=torch.bool).random_(generator=g))
-        order.append(torch.randperm(12, generator=g))
-        noise.append(torch.randn(1, 12, 64, 96, generator=g)[0])
-    given = loss(t=torch.cat(t), padding=padding, order=order, noise=noise)
-    assert given == loss(generator=generator())
+        given['t'].append(torch.randint(1000, (), generator=g))
+        given['padding'].append(torch.empty(7, 64, 96, dtype=torch.bool).random_(generator=g))
+        given['order'].append(torch.randperm(12, generator=g))
+        given['eps'].append(torch.randn(1, 12, 64, 96, generator=g)[0])
+    assert loss(Draws(given)) == loss(Draws(generator=generator()))
+
+
+def test_corruption_equals_the_recorded_one(build):
+    """Bit by bit, at the pixels that the decoder reads."""
+    for case in torch.load(DATA / 'dformer_corruption.pt'):
+        head = build()
+        head.label_encoder.scale = case['scale']
+        grid = MaskGrid([case['gt'].shape[1:]], fine=(5, 7), coarse=(1, 1))
+        given = dict(t=case['t'], padding=case['padding'], order=case['order'], eps=case['noise'])
+        rows = {name: value if name == 't' else value[None] for name, value in given.items()}
+        z_t, t = head.corrupt_masks(case['gt'], grid, Draws(rows))
+        assert torch.equal(t, case['t'])
+        expected = grid.pick(case['soft_masks'], image=0)
+        assert torch.equal(head.label_encoder.to_soft_masks(z_t)[0], expected)
+
+
+def corrupted_as_released(head, sample, given):
+    """The noisy masks (1, Q, H, W), made in full size as the released code does."""
+    masks = head.make_targets([sample])[0].masks.bool()
+    slots = torch.cat([masks, given['padding'][0]])[given['order'][0]]
+    alpha, sigma = head.noise_schedule.alpha_sigma(given['t'][:1])
+    z_t = alpha * (2 * slots.double() - 1) * 0.1 + sigma * given['eps'][0]
+    return ((z_t.clamp(-0.1, 0.1) / 0.1 + 1) / 2).float()[None]
 
 
 def test_the_decoder_sees_the_corrupted_masks(build, monkeypatch):
@@ -155,20 +181,20 @@ def test_the_decoder_sees_the_corrupted_masks(build, monkeypatch):
         return type(head).decode_every_layer(head, reading, t, context)
 
     monkeypatch.setattr(head, 'decode_every_layer', decode_every_layer)
-    order, padding = torch.arange(12).flip(0), torch.rand(7, 64, 96) < 0.5
-    noise = torch.randn(12, 64, 96)
-    draws = dict(t=torch.tensor([300]), noise=[noise], padding=[padding], order=[order])
-    head.loss(features(1), [sample], **draws)
+    given = dict(
+        t=torch.tensor([300]),
+        padding=torch.rand(1, 7, 64, 96) < 0.5,
+        order=torch.arange(12).flip(0)[None],
+        eps=torch.randn(1, 12, 64, 96),
+    )
+    head.loss(features(1), [sample], draws=Draws(given))
     ((reading, t),) = readings
     assert t.tolist() == [300]
-    masks = torch.cat([head.make_targets([sample])[0].masks.bool(), padding]).flip(0)
-    alpha, sigma = head.noise_schedule.alpha_sigma(t)
-    z_t = alpha * (2 * masks.double() - 1) * 0.1 + sigma * noise
-    soft = ((z_t.clamp(-0.1, 0.1) / 0.1 + 1) / 2).float()[None]
+    soft = corrupted_as_released(head, sample, given)
     expected = F.interpolate(soft, (16, 24), mode='bilinear')
     torch.testing.assert_close(reading.weights, expected)
     small = F.interpolate(soft, (2, 3), mode='bilinear').flatten(2)
-    assert torch.equal(reading.blocked, small < 0.5)
+    assert torch.equal(reading.visible, small >= 0.5)
 
 
 def test_more_masks_than_queries(build):
@@ -195,14 +221,16 @@ def test_wrong_ground_truth_is_refused(build):
 
 @torch.no_grad()
 def chain(head, x, noise, step_noise, times):
-    """Algorithm 2 as released, in its own formulas; the last masks and classes."""
+    """Algorithm 2 as released, in full size and its own formulas; the last masks and classes."""
     b = 0.1
     abar = head.noise_schedule.alphas_cumprod
+    context = head.prepare_images(x, [noise.shape[2:]] * len(noise))
     z = noise
     for k, (t, then) in enumerate(zip(times, [*times[1:], -1], strict=True)):
         soft = ((z.clamp(-b, b) / b + 1) / 2).float()
-        context = head.prepare(x)
-        reading = head.read(soft, context)
+        weights = F.interpolate(soft, (16, 24), mode='bilinear')
+        visible = F.interpolate(soft, (2, 3), mode='bilinear').flatten(2) >= 0.5
+        reading = MaskReading(weights, visible)
         prediction = head.decode(reading, torch.full((len(z),), t), context)
         if then < 0:
             return prediction
@@ -220,7 +248,9 @@ def test_sampling_follows_the_released_algorithm(build, steps, times):
     head, x = build(), features()
     noise, *step_noise = torch.randn(3, 2, 12, 60, 90)
     samples = [make_sample('a'), make_sample('b')]
-    cls_scores, masks = head.predict(x, samples, steps=steps, noise=noise, step_noise=step_noise)
+    given = {f'step{k}': fresh for k, fresh in enumerate(step_noise)}
+    draws = Draws({'start': noise, **given})
+    cls_scores, masks = head.predict(x, samples, steps=steps, draws=draws)
     expected = chain(head, x, noise, step_noise, times)
     torch.testing.assert_close(cls_scores, expected.cls_scores, rtol=1e-3, atol=1e-4)
     assert masks.shape == (2, 12, 64, 96)
@@ -236,13 +266,13 @@ def test_the_image_is_encoded_once_and_the_last_step_makes_nothing_more(build, m
         watched = lambda *args, **kwargs: calls.append(name) or method(*args, **kwargs)  # noqa: E731
         monkeypatch.setattr(module, name, watched)
 
-    watch(head, 'prepare')
+    watch(head, 'prepare_images')
     watch(head, 'decode')
-    watch(head.label_encoder, 'encode_logits')
+    watch(head.label_encoder, 'encode_output')
     watch(head.cls_embed, 'forward')
     head.predict(features(), [make_sample('a'), make_sample('b')])
     counts = {name: calls.count(name) for name in calls}
-    assert counts == {'prepare': 1, 'decode': 4, 'encode_logits': 3, 'forward': 4}
+    assert counts == {'prepare_images': 1, 'decode': 4, 'encode_output': 3, 'forward': 4}
 
 
 @torch.no_grad()
@@ -256,41 +286,94 @@ def test_the_noise_belongs_to_the_image(build):
     head.seed = 1
     assert not torch.equal(head.predict(x, samples)[1], both[1])
     first, second = (
-        head.predict(x, samples, generator=torch.Generator().manual_seed(7)) for _ in range(2)
+        head.predict(x, samples, draws=Draws(generator=torch.Generator().manual_seed(7)))
+        for _ in range(2)
     )
     assert torch.equal(first[1], second[1])
 
 
+def starts(head, x, samples, draws=None):
+    """The noise that a chain starts from, and the step that it belongs to."""
+    (chain,) = head.chains(x, [sample.metainfo for sample in samples], draws)
+    return next(chain)
+
+
+@torch.no_grad()
+def test_the_noise_depends_on_no_other_image(build):
+    """Of whatever size it is."""
+    head, x = build(), features()
+    for company in ((60, 90), (64, 96), (33, 50)):
+        samples = [make_sample('a'), make_sample('b', img_shape=company)]
+        both = starts(head, x, samples).z_t
+        alone = starts(head, [map_[:1] for map_ in x], samples[:1]).z_t
+        assert torch.equal(both[:1], alone)
+    whole = Draws.named(['a.jpg/None/60x90/0'], seed=0).normal('start', (1, 12, 60, 90))
+    context = head.prepare([map_[:1] for map_ in x], [samples[0].metainfo])
+    assert torch.equal(alone[0], context.grid.pick(whole[0], image=0))
+
+
 @torch.no_grad()
 def test_size_of_the_noise(build):
-    x = features()
-
-    def size(noise_size, *img_shapes):
-        head = build(noise_size=noise_size)
-        samples = [make_sample(str(i), img_shape=shape) for i, shape in enumerate(img_shapes)]
-        seen = []
-        head.predict(x, samples, callback=lambda step: seen.append(step))
-        assert len(seen) == 1 and seen[0].x0.shape == seen[0].z_t.shape
-        return seen[0].z_t.shape
-
-    assert size('img', (60, 90), (60, 90)) == (2, 12, 60, 90)
-    assert size('img', (60, 90), (64, 96)) == (2, 12, 64, 96)
-    assert size('padded', (60, 90), (60, 90)) == (2, 12, 64, 96)
+    x, samples = features(), [make_sample('a'), make_sample('b', img_shape=(64, 80))]
+    noise = [torch.randn(12, 60, 90), torch.randn(12, 64, 80)]
+    step = starts(build(), x, samples, Draws({'start': noise}))
+    context = build().prepare(x, [sample.metainfo for sample in samples])
+    for i in range(2):
+        assert torch.equal(step.z_t[i], context.grid.select([i]).pick(noise[i], image=0))
+    assert step.x0.shape == step.z_t.shape
+    padded = torch.randn(2, 12, 64, 96)
+    starts(build(noise_size='padded'), x, samples, Draws({'start': padded}))
+    with pytest.raises(ValueError, match=r"'start' has the shape \(1, 12, 64, 96\)"):
+        starts(build(), x, samples, Draws({'start': padded}))
     with pytest.raises(ValueError, match="noise_size must be one of .* got 'image'"):
         build(noise_size='image')
     # without meta information, as for counting operations
     assert build().forward(x).masks.shape == (2, 12, 16, 24)
 
 
+def test_a_window_smaller_than_its_image_has_noise_of_its_own_size(build):
+    """mmseg's sliding inference tells only the first image of a batch that it is a window."""
+    head = build()
+    assert head.mask_size(dict(img_shape=(60, 90)), (64, 96)) == (60, 90)
+    assert head.mask_size(dict(img_shape=(200, 90)), (64, 96)) == (64, 96)
+
+
 @torch.no_grad()
 def test_ensemble_over_the_steps(build):
-    head, x, seen = build(ensemble_steps=True, steps=3), features(), []
-    cls_scores, masks = head.sample(x, [{}, {}], callback=lambda step: seen.append(step.logits))
+    head, x = build(ensemble_steps=True, steps=3), features()
+    cls_scores, masks = head.sample(x, [{}, {}])
+    (chain,) = head.chains(x, [{}, {}])
+    seen = [step.output for step in chain]
     assert len(seen) == 3
     probs = torch.stack([step.cls_scores.softmax(-1) for step in seen]).mean(dim=0)
     torch.testing.assert_close(cls_scores.softmax(-1), probs)
     mask_probs = torch.stack([step.masks.sigmoid() for step in seen]).mean(dim=0)
     torch.testing.assert_close(masks.sigmoid(), mask_probs, rtol=0, atol=2e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('max_batch', [None, 1, 4])
+def test_slots_of_generations_stand_side_by_side(build, max_batch):
+    head, x = build(generations=3, max_batch=max_batch, steps=2), features()
+    samples = [make_sample('a'), make_sample('b', img_shape=(64, 80))]
+    cls_scores, masks = head.predict(x, samples)
+    assert cls_scores.shape == (2, 36, 8) and masks.shape == (2, 36, 64, 96)
+    first = build(steps=2).predict(x, samples)
+    torch.testing.assert_close(cls_scores[:, :12], first[0], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(masks[:, :12], first[1], rtol=1e-3, atol=1e-4)
+    assert (cls_scores[:, 12:24] - first[0]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_chain_can_be_left_early(build, monkeypatch):
+    head, calls = build(steps=4), []
+    decode = head.decode
+    monkeypatch.setattr(head, 'decode', lambda *args: calls.append(1) or decode(*args))
+    (chain,) = head.chains(features(), [{}, {}])
+    for step in chain:
+        if step.index == 1:
+            break
+    assert len(calls) == 2
 
 
 def test_average_of_certain_masks_is_finite():

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import mmdet
+import mmseg
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,10 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.diffusion import Draws
+
+MMDET = Path(mmdet.__file__).parent / '.mim/configs/mask2former'
+MMSEG = Path(mmseg.__file__).parent / '.mim/configs/mask2former'
 BASES = Path(__file__).parents[3] / 'configs/_base_/models'
 WIDTH = 32
 
@@ -127,6 +133,71 @@ def test_a_batch_of_unequal_images_equals_each_alone(detector):
         torch.testing.assert_close(own_masks[0], masks[i], rtol=0, atol=1e-4)
 
 
+def test_the_detector_passes_steps_and_draws_on(detector):
+    """And equals mmdet's without them."""
+    detector.eval()
+    host = MODELS.get('mmdiffseg.DiffusionMask2Former')
+    data = det_batch((60, 90), (64, 70))
+    batch = detector.data_preprocessor(data, training=False)
+    images, samples = batch['inputs'], batch['data_samples']
+
+    def predict(**options):
+        with torch.no_grad():
+            done = detector.predict(images, [sample.clone() for sample in samples], **options)
+        return torch.cat([sample.pred_instances.scores for sample in done])
+
+    plain = predict()
+    detector.__class__ = host  # the same parameters and configs
+    torch.testing.assert_close(predict(), plain)
+    start = [torch.randn(10, 60, 90), torch.randn(10, 64, 70)]
+    one = predict(steps=1, draws=Draws(dict(start=start)))
+    assert not torch.allclose(one, plain)
+    two = predict(steps=2, draws=Draws(dict(start=start, step0=start)))
+    assert not torch.allclose(two, one)
+
+    batch = detector.data_preprocessor(det_batch((60, 90), (64, 70)), training=True)
+
+    def loss(seed):
+        torch.manual_seed(0)  # the points of the set loss
+        draws = Draws(generator=torch.Generator().manual_seed(seed))
+        losses = detector.loss(batch['inputs'], batch['data_samples'], draws=draws)
+        return sum(losses.values()).item()
+
+    assert loss(1) == loss(1) != loss(2)
+
+
+def test_mmdets_config_needs_another_type_only():
+    config = Config.fromfile(MMDET / 'mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
+    init_default_scope('mmdet')
+    config.model.panoptic_head.type = 'mmdiffseg.DFormerHead'
+    config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model)
+    batch = model.data_preprocessor(det_batch((64, 64)), training=True)
+    total, _ = model.parse_losses(model(**batch, mode='loss'))
+    assert total.isfinite()
+    model.eval()
+    with torch.no_grad():
+        (sample,) = model(**batch, mode='predict')
+    assert sample.pred_panoptic_seg.sem_seg.shape == (1, 32, 32)
+
+
+def test_mmsegs_config_needs_another_type_only():
+    config = Config.fromfile(MMSEG / 'mask2former_r50_8xb2-160k_ade20k-512x512.py')
+    init_default_scope('mmseg')
+    config.model.decode_head.type = 'mmdiffseg.DFormerSegHead'
+    config.model.backbone.init_cfg = None
+    config.model.backbone.norm_cfg.type = 'BN'  # SyncBN needs a process group
+    model = MODELS.build(config.model).eval()
+    meta = dict(img_path='a.png', ori_shape=(64, 64), img_shape=(64, 64), pad_shape=(64, 64))
+    labels = PixelData(data=torch.randint(150, (1, 64, 64)))
+    sample = SegDataSample(metainfo=meta, gt_sem_seg=labels)
+    losses = model.loss(torch.randn(1, 3, 64, 64), [sample])
+    assert all(value.isfinite() for value in losses.values())
+    with torch.no_grad():
+        (sample,) = model.predict(torch.randn(1, 3, 64, 64), [sample])
+    assert sample.seg_logits.data.shape == (150, 64, 64)
+
+
 def test_segmentor_trains_and_predicts():
     model = small('dformer_semantic', 'mmseg', num_classes=4)
     model.data_preprocessor.size = (64, 96)
@@ -174,6 +245,12 @@ def test_segmentor_shows_its_steps():
     # a frame is resized after the classes are put together, a prediction before
     assert (frames[2][0].pred_sem_seg.data == last).float().mean() > 0.9
     model.decode_head.steps = 2
-    (sample,) = model.predict(image, samples)
-    assert sample.uncertainty.data.shape == (1, 30, 45)
-    assert 0 <= sample.uncertainty.data.min() <= sample.uncertainty.data.max() <= 1
+    for measure in ('entropy', 'change'):
+        model.test_cfg.uncertainty = measure
+        (sample,) = model.predict(image, [samples[0].clone()])
+        uncertainty = sample.uncertainty.data
+        assert uncertainty.shape == (1, 30, 45)
+        assert 0 <= uncertainty.min() <= uncertainty.max() <= 1
+    model.__class__ = MODELS.get('mmseg.EncoderDecoder')
+    (plain,) = model.predict(image, [samples[0].clone()])
+    assert torch.equal(sample.pred_sem_seg.data, plain.pred_sem_seg.data)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdiffseg.models.dformer.mask_decoder import MaskReading, block_off, pool_queries
+from mmdiffseg.models.dformer.mask_decoder import MaskReading, pool_queries, visible_places
 
 DATA = Path(__file__).parents[2] / 'data'
 T = torch.tensor([3, 999])
@@ -29,6 +29,17 @@ def maps():
 def soft_masks():
     torch.manual_seed(2)
     return (torch.rand(2, 12, 60, 90) * 3 - 1).clamp(0, 1)
+
+
+def prepare(decoder, maps, images=slice(None)):
+    """The context of some images, for noisy masks of 60 x 90 pixels."""
+    maps = [map_[images] for map_ in maps]
+    return decoder.prepare_images(maps, [(60, 90)] * len(maps[0]))
+
+
+def read(decoder, soft_masks, context):
+    """The reading of full-size masks."""
+    return decoder.read(context.grid.pick(soft_masks, image=0), context)
 
 
 def resize(x, size):
@@ -89,8 +100,8 @@ def straightforward(decoder, maps, soft_masks, t):
 @pytest.mark.parametrize('time_modulation', ['all', 'first'])
 def test_decoder_equals_the_straightforward_one(decoder, maps, soft_masks, time_modulation):
     decoder.time_modulation = time_modulation
-    context = decoder.prepare(maps)
-    reading = decoder.read(soft_masks, context)
+    context = prepare(decoder, maps)
+    reading = read(decoder, soft_masks, context)
     predictions = decoder.decode_every_layer(reading, T, context)
     expected = straightforward(decoder, maps, soft_masks, T)
     for prediction, (cls_scores, masks) in zip(predictions, expected, strict=True):
@@ -107,9 +118,8 @@ def test_queries_and_first_attention_mask_equal_the_recorded_ones(decoder):
     torch.testing.assert_close(
         pool_queries(weights, recorded['features']), recorded['queries'], rtol=0, atol=1e-6
     )
-    blocked = block_off(resize(recorded['soft_masks'], (2, 3)))
-    mask = decoder._attention_mask(blocked)  # (4, Q, N)
-    assert all(torch.equal(head, recorded['attention_mask']) for head in mask)
+    visible = visible_places(resize(recorded['soft_masks'], (2, 3)))
+    assert torch.equal(~visible[0], recorded['attention_mask'])
 
 
 def test_pooling_is_a_mean_and_bears_empty_masks():
@@ -118,31 +128,39 @@ def test_pooling_is_a_mean_and_bears_empty_masks():
     torch.testing.assert_close(pool_queries(weights, features), torch.tensor([[[4 / 1.5], [0.0]]]))
 
 
-def test_ties_are_open_and_rows_without_sight_see_everything(decoder):
+def test_ties_are_open_and_rows_without_sight_see_everything():
     soft = torch.tensor([[[[0.5, 0.4999, 0.7]], [[0.1, 0.2, 0.3]]]])
-    blocked = block_off(soft)
-    assert blocked[0, 0].tolist() == [False, True, False]
-    mask = decoder._attention_mask(blocked)
-    assert mask.shape == (4, 2, 3)
-    assert mask[3].tolist() == [[False, True, False], [False, False, False]]
+    assert visible_places(soft)[0].tolist() == [[True, False, True], [True, True, True]]
 
 
 @torch.no_grad()
 def test_heads_of_one_image_stay_together(decoder, maps, soft_masks):
-    """The order of batch and heads in an attention mask is torch's."""
-    context = decoder.prepare(maps)
-    both = decoder.decode(decoder.read(soft_masks, context), T, context)
+    context = prepare(decoder, maps)
+    both = decoder.decode(read(decoder, soft_masks, context), T, context)
     for i in range(2):
-        context = decoder.prepare([map_[i : i + 1] for map_ in maps])
-        alone = decoder.decode(decoder.read(soft_masks[i : i + 1], context), T[i : i + 1], context)
+        context = prepare(decoder, maps, slice(i, i + 1))
+        alone = decoder.decode(read(decoder, soft_masks[i : i + 1], context), T[i : i + 1], context)
         torch.testing.assert_close(alone.masks[0], both.masks[i], rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_repeated_context_is_that_of_the_repeated_images(decoder, maps, soft_masks):
+    context = prepare(decoder, maps).repeat(2)
+    grid = prepare(decoder, maps).grid
+    small = grid.pick(soft_masks, image=0)
+    reading = decoder.read(torch.cat([small, small.flip(0)]), context)
+    twice = decoder.decode(reading, T.repeat(2), context)
+    context = prepare(decoder, maps)
+    for rows, masks in ((slice(0, 2), small), (slice(2, 4), small.flip(0))):
+        once = decoder.decode(decoder.read(masks, context), T, context)
+        torch.testing.assert_close(twice.masks[rows], once.masks, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_half_precision_autocast_trains(decoder, maps, soft_masks, dtype):
     with torch.autocast('cpu', dtype=dtype):
-        context = decoder.prepare(maps)
-        reading = decoder.read(soft_masks, context)
+        context = prepare(decoder, maps)
+        reading = read(decoder, soft_masks, context)
         predictions = decoder.decode_every_layer(reading, T, context)
     assert context.pixel_features.dtype == torch.float32
     assert len(predictions) == 4
@@ -156,12 +174,12 @@ def test_half_precision_autocast_trains(decoder, maps, soft_masks, dtype):
 
 
 def test_the_masks_carry_no_gradient_but_the_features_do(decoder, maps):
-    context = decoder.prepare(maps)
+    context = prepare(decoder, maps)
     weights = torch.rand(2, 12, 16, 24)
-    nothing_blocked = torch.zeros(2, 12, 6, dtype=torch.bool)
+    everything = torch.ones(2, 12, 6, dtype=torch.bool)
     features = context.pixel_features.detach().requires_grad_()
     context = context._replace(pixel_features=features)
-    prediction = decoder.decode(MaskReading(weights, nothing_blocked), T, context)
+    prediction = decoder.decode(MaskReading(weights, everything), T, context)
     prediction.cls_scores.sum().backward()  # reaches them through the initial queries alone
     assert features.grad.abs().sum() > 0
 

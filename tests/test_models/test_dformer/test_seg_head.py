@@ -5,6 +5,8 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 
+from mmdiffseg.models.dformer.mask_classification import MaskPrediction, class_scores
+
 SIZES = {8: (16, 24), 12: (8, 12), 16: (4, 6), 20: (2, 3)}
 
 
@@ -80,3 +82,29 @@ def test_has_what_an_encoder_decoder_asks_for(head):
     for name in ('align_corners', 'num_classes', 'out_channels', 'ignore_index'):
         assert hasattr(head, name)
     assert head.num_classes == head.out_channels == 4
+
+
+@torch.no_grad()
+def test_generations_are_averaged(head, x):
+    metas = [make_sample(torch.zeros(1, 64, 96), name).metainfo for name in 'ab']
+    head.generations = 3
+    scores = head.predict(x, metas, {})
+    (chain,) = head.chains(x, metas)
+    (step,) = chain
+    parts = []
+    for g in range(3):
+        output = MaskPrediction(*(logits[2 * g : 2 * g + 2] for logits in step.output))
+        masks = F.interpolate(output.masks, (64, 96), mode='bilinear')
+        parts.append(class_scores(output.cls_scores, masks))
+    torch.testing.assert_close(scores, torch.stack(parts).mean(dim=0))
+    head.max_batch = 2
+    torch.testing.assert_close(head.predict(x, metas, {}), scores, rtol=1e-3, atol=1e-4)
+
+
+def test_settings_of_other_heads_are_explained(build_dformer_head):
+    kind = dict(type='mmdiffseg.DFormerSegHead', num_classes=4)
+    with pytest.raises(TypeError, match='takes no num_convs, dropout_ratio: .*_delete_=True'):
+        build_dformer_head(**kind, num_convs=2, dropout_ratio=0.1)
+    with pytest.raises(ValueError, match='resizes masks with align_corners=False, got True'):
+        build_dformer_head(**kind, align_corners=True)
+    assert build_dformer_head(**kind, align_corners=False).align_corners is False
