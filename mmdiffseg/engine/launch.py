@@ -122,7 +122,7 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     if part is None:
         kind = next(part for part in parts if part).type
         raise ValueError(
-            f'--{name} {value} is for diffusion heads, those of DDP, SegDiff and DFormer: '
+            f'--{name} {value} is for DDP, SegDiff, DFormer and RefLDMSegMultiStep: '
             f'{kind} takes no {name}'
         )
     part[name] = value
