@@ -5,10 +5,21 @@ from pathlib import Path
 
 import pytest
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 
 import mmdiffseg  # noqa: F401  before mmseg and timm: compat mends their import where needed
 
 REPO = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_default_scope():
+    """No test inherits the default scope that another one has left behind."""
+    scopes = DefaultScope._instance_dict
+    before = scopes.copy()
+    yield
+    scopes.clear()
+    scopes.update(before)
 
 
 @pytest.fixture(scope='session')

@@ -60,7 +60,7 @@ def test_converted_tower_makes_the_same_tokens(weights, tmp_path):
     assert '23 tensors written' in said
     encoder = CLIPPromptEncoder(checkpoint=str(tmp_path / 'tower'))
     size = PATCH * GRID
-    assert (encoder.vis_size, encoder.grid, encoder.sees_mask) == (size, GRID, True)
+    assert (encoder.image_size, encoder.grid, encoder.sees_mask) == (size, GRID, True)
     image = torch.rand(2, 1, 3, size, size) * 2 - 1
     mask = torch.randint(2, (2, 1, size, size)).float()
     mask[:, :, 0, 0] = 1

@@ -99,6 +99,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
             num_classes=num_classes,
             out_channels=num_classes,
             dropout_ratio=0,
+            loss_decode=dict(type='mmseg.CrossEntropyLoss'),  # in any scope; not used
             in_index=-1 if in_index is None else in_index,
             ignore_index=ignore_index,
             align_corners=align_corners,

@@ -3,7 +3,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmdiffseg.models.backbones import timm_weights
 from mmdiffseg.models.backbones.timm_weights import load_timm_weights
 
 
@@ -21,7 +20,7 @@ def test_hub_name_fetches_the_published_file(tmp_path, monkeypatch):
         assert (repository, filename) == ('timm/convnext_tiny.fb_in1k', 'model.safetensors')
         return str(tmp_path / filename)
 
-    monkeypatch.setattr(timm_weights, 'hf_hub_download', download)
+    monkeypatch.setattr(huggingface_hub, 'hf_hub_download', download)
     assert list(load_timm_weights('convnext_tiny.fb_in1k')) == ['stem.0.bias']
 
 
