@@ -12,7 +12,8 @@ from mmdiffseg.diffusion.categorical_loss import (
     categorical_kl,
     categorical_loss,
 )
-from mmdiffseg.diffusion.corruption import Preconditioner, corrupt
+from mmdiffseg.diffusion.categorical_sampler import CategoricalSampler
+from mmdiffseg.diffusion.corruption import GaussianSchedule, Preconditioner, corrupt
 from mmdiffseg.diffusion.depth_encoder import DepthEncoder
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
 from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
@@ -52,6 +53,7 @@ __all__ = [
     'BinaryMaskEncoder',
     'CCDMCosineBetas',
     'CategoricalDiffusion',
+    'CategoricalSampler',
     'ChangeCount',
     'ClassEmbeddingEncoder',
     'CosineBetas',
@@ -64,6 +66,7 @@ __all__ = [
     'DepthSpread',
     'DiscreteSchedule',
     'Draws',
+    'GaussianSchedule',
     'LabelEncoder',
     'LinearBetas',
     'LinearInterpolant',

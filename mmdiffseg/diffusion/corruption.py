@@ -1,6 +1,11 @@
 """The forward process, and what a network may be asked to predict about it: x0, eps or v."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
+
+from mmdiffseg.diffusion.draws import Draws
 
 PREDICTION_TYPES = ('x0', 'eps', 'v')
 
@@ -23,6 +28,39 @@ def corrupt(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         The noisy map, shape of ``x0``.
     """
     return per_sample(alpha, x0) * x0 + per_sample(sigma, x0) * noise
+
+
+class GaussianSchedule:
+    """What schedules of Gaussian noise share; categorical diffusion has the same verbs."""
+
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise coefficients at times ``t``, float32 or better."""
+        raise NotImplementedError
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """Times (count,) to train on, from the draw ``t``."""
+        raise NotImplementedError
+
+    def draw_noise(
+        self, draws: Draws, name: str, shape: Sequence[int], device: torch.device | None
+    ) -> Tensor:
+        """Noise for maps of a shape (B, C, h, w): standard normal."""
+        return draws.normal(name, shape, device=device)
+
+    def draw_noisy(self, x0: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Corrupt clean maps for training.
+
+        Args:
+            x0: Clean encoded maps (B, C, h, w).
+            t: Times (B,).
+            draws: Normal ``eps`` (B, C, h, w).
+
+        Returns:
+            z_t and eps, shape of ``x0``.
+        """
+        eps = self.draw_noise(draws, 'eps', x0.shape, x0.device)
+        alpha, sigma = self.alpha_sigma(t)
+        return corrupt(x0, eps, alpha.float(), sigma.float()), eps
 
 
 class Preconditioner:

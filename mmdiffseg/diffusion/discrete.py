@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdiffseg.diffusion.corruption import GaussianSchedule
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'leading')
@@ -103,7 +105,7 @@ def discrete_time_pairs(
     return list(zip(times, [*times[1:], -1], strict=True))
 
 
-class DiscreteSchedule:
+class DiscreteSchedule(GaussianSchedule):
     """Variance-preserving chain, given by the variances beta_t of its steps.
 
     The tables stay on the CPU, even when a model is built under ``torch.device('meta')``.
@@ -145,6 +147,10 @@ class DiscreteSchedule:
         """
         alphas_cumprod = self._alphas_cumprod_at(t)
         return alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """See :meth:`GaussianSchedule.draw_times`; uniform over 0 .. T - 1."""
+        return draws.integers('t', 0, self.num_timesteps, (count,), device=device)
 
     def time_pairs(self, steps: int, *, spacing: str = 'trailing') -> list[tuple[int, int]]:
         """List the (t_now, t_next) of every step, see :func:`discrete_time_pairs`."""

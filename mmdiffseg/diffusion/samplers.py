@@ -13,9 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.discrete import DiscreteSchedule
+from mmdiffseg.diffusion.corruption import GaussianSchedule
 from mmdiffseg.diffusion.draws import Draws
-from mmdiffseg.diffusion.schedules import ContinuousSchedule
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
 VARIANCES = ('fixed_small', 'fixed_large', 'learned_range')
@@ -34,13 +33,19 @@ class Coefficients(NamedTuple):
     log_snr: Tensor
 
 
+class Moment(NamedTuple):
+    """Where a chain without coefficients stands, such as one of label maps."""
+
+    t: int
+
+
 @dataclass(kw_only=True, eq=False)
 class Step:
     """One call of the denoiser within a chain.
 
     Attributes:
         index: Number of the step, 0 .. steps - 1.
-        now: Schedule at its time.
+        now: Schedule at its time; a :class:`Moment` in categorical diffusion.
         z_t: Noisy map (B, C, h, w) that went into the denoiser.
         output: What the denoiser says in the task's terms, such as class logits (B, K, h, w).
         variance: Where between the smallest (0) and the largest (1) the variance of the next
@@ -49,7 +54,7 @@ class Step:
     """
 
     index: int
-    now: Coefficients
+    now: Coefficients | Moment
     z_t: Tensor
     output: Any
     variance: Tensor | None
@@ -167,12 +172,14 @@ class Sampler:
         ...     print(step.index, step.t, step.output.shape)
     """
 
-    schedule: ContinuousSchedule | DiscreteSchedule | dict
+    schedule: Any
     spacing: str = 'trailing'
     time_difference: float | None = None
     t_min: float | None = None
     t_max: float | None = None
 
+    #: the schedules that it can follow
+    follows: ClassVar[type] = GaussianSchedule
     #: whether the steps add noise
     stochastic: ClassVar[bool] = False
     #: how many steps a solver looks at: 1 for single-step methods
@@ -181,6 +188,11 @@ class Sampler:
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
             self.schedule = NOISE_SCHEDULES.build(self.schedule)
+        if not isinstance(self.schedule, self.follows):
+            raise TypeError(
+                f'{type(self).__name__} follows a {self.follows.__name__}, which '
+                f'{type(self.schedule).__name__} is not: choose another sampler or noise_schedule'
+            )
 
     @torch.no_grad()
     def walk(
@@ -210,7 +222,7 @@ class Sampler:
         pairs = self.time_pairs(steps)
         nows = self.coefficients([now for now, _ in pairs])
         thens = self.coefficients([then for _, then in pairs])
-        z_t = draws.normal('start', shape, device=device)
+        z_t = self.start(self.schedule.draw_noise(draws, 'start', shape, device))
         seen = deque(maxlen=self.memory)
         for index, (now, then) in enumerate(zip(nows, thens, strict=True)):
             # filled on the device: copying a number there would wait for it
@@ -224,8 +236,12 @@ class Sampler:
             seen.append(step)
             noise = None
             if self.stochastic:
-                noise = draws.normal(f'step{index}', shape, device=z_t.device)
+                noise = self.schedule.draw_noise(draws, f'step{index}', shape, z_t.device)
             z_t = self.step(seen, then, noise)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """The map that a chain starts from; here the noise itself."""
+        return noise
 
     def step(self, seen: Sequence[Step], then: Coefficients, noise: Tensor | None) -> Tensor:
         """Move the map to a cleaner time.

@@ -1,0 +1,81 @@
+"""The contract of heads where no method in the package uses it yet: diffusion over labels."""
+
+import pytest
+import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import nn
+
+from mmdiffseg.diffusion import Draws
+from mmdiffseg.models.diffusion_head import DiffusionHead
+
+METAS = [dict(img_path='a.png'), dict(img_path='b.png')]
+
+
+class LabelHead(DiffusionHead, BaseDecodeHead):
+    """One convolution over a map of labels."""
+
+    def __init__(self, *, noise_schedule, label_encoder=None, final='argmax'):
+        super().__init__(in_channels=4, channels=4, num_classes=3)
+        self.build_diffusion(
+            label_encoder=label_encoder,
+            noise_schedule=noise_schedule,
+            diffusion_sampler=dict(type='CategoricalSampler', final=final),
+            steps=3,
+            generations=2,
+            max_batch=None,
+            seed=0,
+        )
+        self.denoiser = nn.Conv2d(self.label_encoder.channels, 4, 3, padding=1)
+
+    def prepare(self, feature, metas):
+        return feature
+
+    def map_shape(self, feature, metas):
+        return (self.label_encoder.channels, *feature.shape[2:])
+
+    def denoise(self, z_t, t, context):
+        context = context.repeat(len(z_t) // len(context), 1, 1, 1)  # (G B, C, h, w)
+        return self.cls_seg(self.denoiser(z_t) + context)
+
+    def encode_output(self, output, size):
+        return self.label_encoder.encode_output(output)
+
+
+def build(kind='AbsorbingDiffusion', **options):
+    torch.manual_seed(0)
+    schedule = dict(type='CosineBetas', num_timesteps=20)
+    if kind != 'CosineBetas':
+        schedule = dict(type=kind, num_classes=3, schedule=schedule)
+    return LabelHead(noise_schedule=schedule, **options).eval()
+
+
+def ends(head, images=(0, 1)):
+    features = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        chains = head.chains([features[list(images)]], [METAS[i] for i in images])
+        return torch.cat([list(chain)[-1].x0 for chain in chains]).unflatten(0, (2, -1))
+
+
+@pytest.mark.parametrize('kind', ['UniformDiffusion', 'AbsorbingDiffusion'])
+def test_a_head_holds_categorical_diffusion_like_any_other(kind):
+    head = build(kind, final='sample')
+    assert head.label_encoder is head.noise_schedule
+    labels = torch.randint(3, (2, 6, 6))
+    draws = Draws(generator=torch.Generator().manual_seed(0))
+    z_t, t, noise = head.corrupt(head.label_encoder.encode(labels), draws)
+    assert z_t.shape == (2, head.label_encoder.channels, 6, 6) and t.shape == (2,)
+    expected = head.noise_schedule.corrupt(labels, t, noise)
+    assert torch.equal(z_t.argmax(dim=1), expected)
+
+    together = ends(head)  # (G, B, K, h, w)
+    assert together.shape == (2, 2, 3, 6, 6) and torch.equal(ends(head), together)
+    assert torch.equal(ends(head, [1]), together[:, 1:])
+    assert not torch.equal(together[0], together[1])
+
+
+def test_an_encoder_that_does_not_fit_the_schedule_is_refused():
+    message = 'AbsorbingDiffusion corrupts the labels themselves: set label_encoder=None'
+    with pytest.raises(ValueError, match=message):
+        build(label_encoder=dict(type='OneHotEncoder', num_classes=3))
+    with pytest.raises(ValueError, match='CosineBetas corrupts encoded labels: label_encoder=None'):
+        build('CosineBetas')
