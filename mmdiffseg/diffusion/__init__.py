@@ -18,6 +18,7 @@ from mmdiffseg.diffusion.depth_encoder import DepthEncoder
 from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
 from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
 from mmdiffseg.diffusion.flow import LinearInterpolant
+from mmdiffseg.diffusion.flow_samplers import EulerSampler, HeunSampler
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
     BinaryMaskEncoder,
@@ -27,6 +28,7 @@ from mmdiffseg.diffusion.label_encoders import (
 )
 from mmdiffseg.diffusion.mask_sets import MaskSetEncoder, fill_slots
 from mmdiffseg.diffusion.multi_label import MultiLabelEncoder
+from mmdiffseg.diffusion.multistep import DPMSolverMultistepSampler, UniPCSampler
 from mmdiffseg.diffusion.pseudo_mask import PseudoMaskEncoder
 from mmdiffseg.diffusion.samplers import (
     DDIMSampler,
@@ -61,12 +63,15 @@ __all__ = [
     'CosineLogSNR',
     'DDIMSampler',
     'DDPMSampler',
+    'DPMSolverMultistepSampler',
     'DepthChange',
     'DepthEncoder',
     'DepthSpread',
     'DiscreteSchedule',
     'Draws',
+    'EulerSampler',
     'GaussianSchedule',
+    'HeunSampler',
     'LabelEncoder',
     'LinearBetas',
     'LinearInterpolant',
@@ -80,6 +85,7 @@ __all__ = [
     'Sampler',
     'Step',
     'Tracker',
+    'UniPCSampler',
     'UniformDiffusion',
     'categorical_cross_entropy',
     'categorical_kl',

@@ -1,4 +1,4 @@
-"""The forward process, and what a network may be asked to predict about it: x0, eps or v."""
+"""The forward process, and what a network may be asked to predict about it."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
 
-PREDICTION_TYPES = ('x0', 'eps', 'v')
+PREDICTION_TYPES = ('x0', 'eps', 'v', 'velocity')
 
 
 def per_sample(coefficient: Tensor, like: Tensor) -> Tensor:
@@ -64,12 +64,14 @@ class GaussianSchedule:
 
 
 class Preconditioner:
-    """Makes a denoiser out of a network that predicts x0, eps or v = alpha eps - sigma x0.
+    """Makes a denoiser out of a network that predicts x0, eps, v or the velocity.
 
-    The loss compares the network's output with :meth:`target`; sampling reads :meth:`estimate`.
+    v = alpha eps - sigma x0 is for schedules that preserve the variance. The velocity eps - x0 is
+    that of :class:`LinearInterpolant`, and as a prediction fits any schedule. The loss compares the
+    network's output with :meth:`target`; sampling reads :meth:`estimate`.
 
     Args:
-        prediction_type: ``x0``, ``eps`` or ``v``.
+        prediction_type: ``x0``, ``eps``, ``v`` or ``velocity``.
 
     Raises:
         ValueError: It is none of these.
@@ -88,6 +90,8 @@ class Preconditioner:
             return x0
         if self.prediction_type == 'eps':
             return noise
+        if self.prediction_type == 'velocity':
+            return noise - x0
         return per_sample(alpha.to(x0), x0) * noise - per_sample(sigma.to(x0), x0) * x0
 
     def estimate(self, output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -108,4 +112,8 @@ class Preconditioner:
             # both divided first, in the schedule's precision: 1 / alpha reaches hundreds
             scale, noise_scale = (1 / alpha).to(z_t), (sigma / alpha).to(z_t)
             return per_sample(scale, z_t) * z_t - per_sample(noise_scale, z_t) * output
+        if self.prediction_type == 'velocity':
+            # z_t - sigma (eps - x0) = (alpha + sigma) x0, and alpha + sigma is 1 on the flow
+            x0 = z_t - per_sample(sigma.to(z_t), z_t) * output
+            return x0 / per_sample((alpha + sigma).to(z_t), z_t)
         return per_sample(alpha.to(z_t), z_t) * z_t - per_sample(sigma.to(z_t), z_t) * output

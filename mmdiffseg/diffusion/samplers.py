@@ -184,6 +184,8 @@ class Sampler:
     stochastic: ClassVar[bool] = False
     #: how many steps a solver looks at: 1 for single-step methods
     memory: ClassVar[int] = 1
+    #: whether each step must begin where the one before ended, which ``time_difference`` breaks
+    chained: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
@@ -192,6 +194,11 @@ class Sampler:
             raise TypeError(
                 f'{type(self).__name__} follows a {self.follows.__name__}, which '
                 f'{type(self.schedule).__name__} is not: choose another sampler or noise_schedule'
+            )
+        if self.chained and self.time_difference:
+            raise ValueError(
+                f'{type(self).__name__} begins each step where the one before ended: leave out '
+                f'time_difference={self.time_difference}'
             )
 
     @torch.no_grad()

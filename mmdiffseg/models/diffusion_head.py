@@ -98,6 +98,11 @@ class DiffusionHead:
         self.diffusion_sampler = SAMPLERS.build(
             {**diffusion_sampler, 'schedule': self.noise_schedule}
         )
+        if steps is None and not hasattr(self.noise_schedule, 'num_timesteps'):
+            raise ValueError(
+                f'steps=None takes all steps of a discrete schedule, and '
+                f'{type(self.noise_schedule).__name__} is continuous: give a number'
+            )
         self.steps = self.noise_schedule.num_timesteps if steps is None else steps
         self.diffusion_sampler.time_pairs(self.steps)  # refuses impossible step counts right here
         self.generations = generations

@@ -1,12 +1,14 @@
-"""The contract of heads where no method in the package uses it yet: diffusion over labels."""
+"""What the contract of heads allows: diffusion over labels, and any solver in any head."""
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import nn
 
 from mmdiffseg.diffusion import Draws
 from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.registry import MODELS
 
 METAS = [dict(img_path='a.png'), dict(img_path='b.png')]
 
@@ -79,3 +81,74 @@ def test_an_encoder_that_does_not_fit_the_schedule_is_refused():
         build(label_encoder=dict(type='OneHotEncoder', num_classes=3))
     with pytest.raises(ValueError, match='CosineBetas corrupts encoded labels: label_encoder=None'):
         build('CosineBetas')
+
+
+HEADS = {
+    'ddp': dict(
+        type='mmdiffseg.DDPHead',
+        in_channels=16,
+        channels=16,
+        num_classes=3,
+        denoiser=dict(type='mmdiffseg.DeformableMapDecoder', num_layers=1, num_heads=4),
+    ),
+    'segdiff': dict(
+        type='mmdiffseg.SegDiffHead',
+        in_channels=32,
+        num_classes=3,
+        denoiser=dict(
+            type='mmdiffseg.SegDiffUNet',
+            model_channels=32,
+            channel_mult=(1, 2),
+            num_res_blocks=1,
+            attention_downsample=(2,),
+        ),
+    ),
+}
+FLOW = dict(type='LinearInterpolant')
+
+
+@pytest.mark.parametrize(
+    'sampler, schedule',
+    [
+        ('EulerSampler', FLOW),
+        ('HeunSampler', FLOW),
+        ('DPMSolverMultistepSampler', None),
+        ('DPMSolverMultistepSampler', FLOW),
+        ('UniPCSampler', None),
+        ('UniPCSampler', FLOW),
+    ],
+)
+@pytest.mark.parametrize('kind', HEADS)
+def test_heads_take_every_solver(kind, sampler, schedule):
+    config = dict(HEADS[kind], diffusion_sampler=dict(type=sampler), steps=3, generations=2)
+    if schedule is not None:
+        config['noise_schedule'] = schedule
+        if kind == 'segdiff':
+            config['prediction_type'] = 'velocity'
+    torch.manual_seed(0)
+    head = MODELS.build(ConfigDict(config)).eval()
+    for parameter in head.denoiser.parameters():  # zeros at the start say nothing
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    inputs = torch.randn(2, head.in_channels, 8, 8)
+
+    def sample(images, names):
+        metas = [dict(img_path=f'{name}.png') for name in names]
+        with torch.no_grad():
+            chains = list(head.chains([inputs[images]], metas))
+            return head.summarise(chains, len(metas))
+
+    both = sample([0, 1], 'ab')
+    assert both.isfinite().all()
+    assert torch.equal(sample([0, 1], 'ab'), both)
+    torch.testing.assert_close(sample([1], 'b'), both[1:], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(sample([1], 'c'), both[1:], atol=1e-3)
+
+    # and its training times and noise are those of the schedule
+    z_t, t, eps = head.corrupt(torch.zeros(2, 3, 4, 4), Draws())
+    _, sigma = head.noise_schedule.alpha_sigma(t)
+    torch.testing.assert_close(z_t, sigma.float().view(2, 1, 1, 1) * eps)
+
+
+def test_a_continuous_schedule_needs_a_number_of_steps():
+    with pytest.raises(ValueError, match='LinearInterpolant is continuous: give a number'):
+        MODELS.build(ConfigDict(HEADS['segdiff'], noise_schedule=FLOW, steps=None))
