@@ -67,14 +67,12 @@ class CategoricalSampler(Sampler):
         predict: Predict,
         encode: Callable[[Any], Tensor],
         *,
-        shape: Sequence[int],
         steps: int,
         draws: Draws,
-        device: torch.device | None = None,
+        **options,
     ) -> Chain:
         """See :meth:`Sampler.walk`; ``x0`` of the last step is where the chain ends."""
-        options = dict(shape=shape, steps=steps, draws=draws, device=device)
-        for step in super().walk(predict, encode, **options):
+        for step in super().walk(predict, encode, steps=steps, draws=draws, **options):
             if step.index == steps - 1:
                 step.x0 = self.end(step, draws)
             yield step

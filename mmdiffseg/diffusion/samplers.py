@@ -7,7 +7,7 @@ function for what the denoiser says of each map on the way, and yields that as a
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -211,6 +211,7 @@ class Sampler:
         steps: int,
         draws: Draws,
         device: torch.device | None = None,
+        draw_labels: bool = False,
     ) -> Chain:
         """Walk from noise to a clean map; leaving the loop early stops the chain there.
 
@@ -220,8 +221,12 @@ class Sampler:
             encode: Turns an output into an estimate of the clean map (B, C, h, w).
             shape: Shape (B, C, h, w) of the map.
             steps: Number of denoiser calls, at least 1.
-            draws: ``start``, and ``step0``, ``step1``, ... where the steps add noise.
+            draws: ``start``, and ``step0``, ``step1``, ... where the steps add noise; Gumbel
+                ``label0``, ... (B, K, h, w) with ``draw_labels``.
             device: Where the map lives.
+            draw_labels: Whether ``encode`` is given the output, class logits (B, K, h, w), with
+                Gumbel noise added: where it encodes the argmax, that is then a draw from the
+                softmax. The output of a :class:`Step` stays as it is.
 
         Yields:
             Every step, before the map moves on.
@@ -237,6 +242,10 @@ class Sampler:
             step = Step(
                 index=index, now=now, z_t=z_t, output=output, variance=variance, encode=encode
             )
+            if draw_labels:
+                # drawn whether or not somebody asks for x0: the stream of numbers stays the same
+                noise = draws.gumbel(f'label{index}', output.shape, device=z_t.device)
+                step.encode = partial(_encode_sum, encode, noise)
             yield step
             if index == steps - 1:
                 return
@@ -276,6 +285,10 @@ class Sampler:
         alpha, sigma = self.schedule.alpha_sigma(t)
         columns = (times, alpha, sigma, self.schedule.log_snr(t))
         return [Coefficients(*row) for row in zip(*columns, strict=True)]
+
+
+def _encode_sum(encode: Callable[[Any], Tensor], noise: Tensor, output: Tensor) -> Tensor:
+    return encode(output + noise)
 
 
 @SAMPLERS.register_module()

@@ -204,7 +204,7 @@ class DiffusionHead:
             draws: Noise ``start`` (G B, C, h, w), and ``step0``, ``step1``, ... for a stochastic
                 sampler: normal, or Gumbel for categorical diffusion. By default each image and
                 generation has noise by its own name, which the windows of a sliding inference
-                share.
+                share. Gumbel ``label0``, ... for a label encoder with ``reencode='draw'``.
             steps: Sampling steps instead of those of the head.
 
         Yields:
@@ -257,7 +257,13 @@ class DiffusionHead:
             return self.encode_output(output, tuple(shape[2:]))
 
         return self.diffusion_sampler.walk(
-            predict, encode, shape=shape, steps=steps, draws=draws, device=device
+            predict,
+            encode,
+            shape=shape,
+            steps=steps,
+            draws=draws,
+            device=device,
+            draw_labels=getattr(self.label_encoder, 'reencode', None) == 'draw',
         )
 
     @staticmethod

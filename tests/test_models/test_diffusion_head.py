@@ -152,3 +152,36 @@ def test_heads_take_every_solver(kind, sampler, schedule):
 def test_a_continuous_schedule_needs_a_number_of_steps():
     with pytest.raises(ValueError, match='LinearInterpolant is continuous: give a number'):
         MODELS.build(ConfigDict(HEADS['segdiff'], noise_schedule=FLOW, steps=None))
+
+
+def test_ddp_encodes_its_output_as_it_is_asked_to():
+    inputs, metas = torch.randn(2, 16, 8, 8), METAS
+    chains = {}
+    for reencode in ('argmax', 'soft', 'draw'):
+        torch.manual_seed(0)
+        encoder = dict(type='ClassEmbeddingEncoder', scale=0.5, reencode=reencode)
+        head = MODELS.build(ConfigDict(HEADS['ddp'], label_encoder=encoder, generations=2)).eval()
+        with torch.no_grad():
+            for chain in head.chains([inputs], metas, steps=3):
+                chains[reencode] = list(chain)
+            again = [step for chain in head.chains([inputs], metas, steps=3) for step in chain]
+        assert torch.equal(again[-1].output, chains[reencode][-1].output)
+    codes = head.label_encoder.codebook()
+    first = {name: steps[0] for name, steps in chains.items()}
+    probs = first['soft'].output.softmax(dim=1)
+    expected = torch.einsum('bkhw,kc->bchw', probs, codes[:3])
+    torch.testing.assert_close(first['soft'].x0, expected)
+    hard = head.label_encoder.encode(first['argmax'].output.argmax(dim=1))
+    assert torch.equal(first['argmax'].x0, hard)
+    # a code of some class in every pixel, not always the most likely one
+    x0 = first['draw'].x0.permute(0, 2, 3, 1).flatten(0, 2)  # (N, C)
+    distance, drawn = torch.cdist(x0, codes[:3]).min(dim=1)
+    assert distance.max() < 1e-3
+    share = (drawn == first['draw'].output.argmax(dim=1).flatten()).float().mean()
+    assert share.item() == pytest.approx(probs.amax(dim=1).mean().item(), abs=0.1)
+
+
+def test_segdiff_has_nothing_to_encode_again():
+    encoder = dict(type='OneHotEncoder', reencode='soft')
+    with pytest.raises(ValueError, match="leave out reencode='soft'"):
+        MODELS.build(ConfigDict(HEADS['segdiff'], label_encoder=encoder))

@@ -109,6 +109,11 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         del self.conv_seg, self.loss_decode  # the denoiser makes the maps
         if loss_reduction not in REDUCTIONS:
             raise ValueError(f'loss_reduction must be one of {REDUCTIONS}, got {loss_reduction!r}')
+        if 'reencode' in (label_encoder or {}):
+            raise ValueError(
+                f'SegDiff estimates codes, which nothing encodes again: leave out '
+                f'reencode={label_encoder["reencode"]!r}'
+            )
         if label_encoder is None:
             kind = 'BinaryMaskEncoder' if num_classes == 2 else 'OneHotEncoder'
             label_encoder = dict(type=kind, scale=1.0)
