@@ -4,7 +4,6 @@ from mmdiffseg.diffusion.categorical import (
     AbsorbingDiffusion,
     BernoulliDiffusion,
     CategoricalDiffusion,
-    CCDMCosineBetas,
     UniformDiffusion,
 )
 from mmdiffseg.diffusion.categorical_loss import (
@@ -15,7 +14,13 @@ from mmdiffseg.diffusion.categorical_loss import (
 from mmdiffseg.diffusion.categorical_sampler import CategoricalSampler
 from mmdiffseg.diffusion.corruption import GaussianSchedule, Preconditioner, corrupt
 from mmdiffseg.diffusion.depth_encoder import DepthEncoder
-from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
+from mmdiffseg.diffusion.discrete import (
+    CCDMCosineBetas,
+    CosineBetas,
+    DiscreteSchedule,
+    LinearBetas,
+    space_timesteps,
+)
 from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
 from mmdiffseg.diffusion.flow import LinearInterpolant
 from mmdiffseg.diffusion.flow_samplers import EulerSampler, HeunSampler

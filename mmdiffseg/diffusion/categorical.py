@@ -7,36 +7,17 @@ noisier upwards, and -1 is the clean end, as in :mod:`mmdiffseg.diffusion.discre
 share of pixels that no step has touched, is the schedule's ``alphas_cumprod``.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, table_at
+from mmdiffseg.diffusion.discrete import DiscreteSchedule, table_at
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SKIPS = ('exact', 'ccdm')
-
-
-@NOISE_SCHEDULES.register_module()
-class CCDMCosineBetas(CosineBetas):
-    """The cosine tables of CCDM's released code, for converted checkpoints and parity.
-
-    They are rounded to float32, and ``alphas_cumprod`` is not the product of 1 - beta: it is
-    f(t / T) where the product is f((t + 1) / T) / f(0), so it is one step late.
-
-    Args:
-        num_timesteps: Length T of the chain.
-    """
-
-    def __init__(self, *, num_timesteps: int = 250) -> None:
-        super().__init__(num_timesteps=num_timesteps)
-        self.betas = 1 - (1 - self.betas.float()).double()
-        u = torch.arange(num_timesteps, dtype=torch.float32, device='cpu') / num_timesteps
-        self.alphas_cumprod = (((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2).double()
 
 
 class CategoricalDiffusion:

@@ -246,3 +246,21 @@ class CosineBetas(DiscreteSchedule):
         g = ((u + 0.008) / 1.008 * math.pi * 0.5).cos() ** 2
         g = g / g[0]  # cancels out, but the final digits of the authors' tables depend on it
         super().__init__((1 - g[1:] / g[:-1]).clamp(max=0.999))
+
+
+@NOISE_SCHEDULES.register_module()
+class CCDMCosineBetas(CosineBetas):
+    """The cosine tables of CCDM's released code, for converted checkpoints and parity.
+
+    They are rounded to float32, and ``alphas_cumprod`` is not the product of 1 - beta: it is
+    f(t / T) where the product is f((t + 1) / T) / f(0), so it is one step late.
+
+    Args:
+        num_timesteps: Length T of the chain.
+    """
+
+    def __init__(self, *, num_timesteps: int = 250) -> None:
+        super().__init__(num_timesteps=num_timesteps)
+        self.betas = 1 - (1 - self.betas.float()).double()
+        u = torch.arange(num_timesteps, dtype=torch.float32, device='cpu') / num_timesteps
+        self.alphas_cumprod = (((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2).double()
