@@ -66,7 +66,7 @@ class CategoricalDiffusion:
         return self.schedule.num_timesteps
 
     def time_pairs(self, steps: int, *, spacing: str = 'uniform') -> list[tuple[int, int]]:
-        """See :func:`mmdiffseg.diffusion.discrete.discrete_time_pairs`; CCDM's is ``uniform``."""
+        """See :func:`mmdiffseg.diffusion.discrete.discrete_time_pairs`; CCDM's is ``ccdm``."""
         return self.schedule.time_pairs(steps, spacing=spacing)
 
     def one_hot(self, labels: Tensor) -> Tensor:

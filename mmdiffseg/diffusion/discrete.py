@@ -17,7 +17,7 @@ from mmdiffseg.diffusion.corruption import GaussianSchedule
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
-SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'leading')
+SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'ccdm', 'leading')
 
 
 def table_at(table: Tensor, t: Tensor) -> Tensor:
@@ -81,6 +81,8 @@ def discrete_time_pairs(
         spacing: ``'trailing'`` starts at T - 1 and ``'leading'`` ends at 0, both as in diffusers.
             ``'uniform'`` includes both ends, by :func:`space_timesteps`; it equals ``'linspace'``
             of diffusers except for the rounding of halves, and a single step starts at T - 1.
+            ``'ccdm'`` is CCDM's round(linspace(T, 1, steps)), which counts times from 1: the same
+            again except for the rounding of halves.
             ``'trailing_truncated'`` is the grid linspace(-1, T - 1, steps + 1) of DiffusionDet
             and DFormer, truncated to integers.
 
@@ -97,6 +99,8 @@ def discrete_time_pairs(
     elif spacing == 'uniform':
         kept = space_timesteps(num_timesteps, steps) if steps > 1 else [num_timesteps - 1]
         times = np.array(kept[::-1])
+    elif spacing == 'ccdm':
+        times = np.linspace(num_timesteps, 1, steps).round() - 1
     elif spacing == 'leading':
         times = np.arange(steps)[::-1] * (num_timesteps // steps)
     else:
