@@ -50,6 +50,7 @@ class CategoricalSampler(Sampler):
         torch.Size([1, 8, 8])
     """
 
+    schedule: CategoricalDiffusion | dict
     spacing: str = 'uniform'
     state: str = 'sample'
     final: str = 'argmax'

@@ -24,6 +24,8 @@ class EulerSampler(Sampler):
         ...     print(step.index, step.t, step.output.shape)
     """
 
+    schedule: LinearInterpolant | dict
+
     follows: ClassVar[type] = LinearInterpolant
 
     def step(self, seen: Sequence[Step], then: Coefficients, noise: None) -> Tensor:

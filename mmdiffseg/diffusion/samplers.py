@@ -172,7 +172,7 @@ class Sampler:
         ...     print(step.index, step.t, step.output.shape)
     """
 
-    schedule: Any
+    schedule: GaussianSchedule | dict
     spacing: str = 'trailing'
     time_difference: float | None = None
     t_min: float | None = None
