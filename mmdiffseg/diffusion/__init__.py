@@ -4,7 +4,6 @@ from mmdiffseg.diffusion.categorical import (
     AbsorbingDiffusion,
     BernoulliDiffusion,
     CategoricalDiffusion,
-    CCDMCosineBetas,
     UniformDiffusion,
 )
 from mmdiffseg.diffusion.categorical_loss import (
@@ -12,11 +11,19 @@ from mmdiffseg.diffusion.categorical_loss import (
     categorical_kl,
     categorical_loss,
 )
-from mmdiffseg.diffusion.corruption import Preconditioner, corrupt
+from mmdiffseg.diffusion.categorical_sampler import CategoricalSampler
+from mmdiffseg.diffusion.corruption import GaussianSchedule, Preconditioner, corrupt
 from mmdiffseg.diffusion.depth_encoder import DepthEncoder
-from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, LinearBetas, space_timesteps
+from mmdiffseg.diffusion.discrete import (
+    CCDMCosineBetas,
+    CosineBetas,
+    DiscreteSchedule,
+    LinearBetas,
+    space_timesteps,
+)
 from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
 from mmdiffseg.diffusion.flow import LinearInterpolant
+from mmdiffseg.diffusion.flow_samplers import EulerSampler, HeunSampler
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
     BinaryMaskEncoder,
@@ -26,6 +33,7 @@ from mmdiffseg.diffusion.label_encoders import (
 )
 from mmdiffseg.diffusion.mask_sets import MaskSetEncoder, fill_slots
 from mmdiffseg.diffusion.multi_label import MultiLabelEncoder
+from mmdiffseg.diffusion.multistep import DPMSolverMultistepSampler, UniPCSampler
 from mmdiffseg.diffusion.pseudo_mask import PseudoMaskEncoder
 from mmdiffseg.diffusion.samplers import (
     DDIMSampler,
@@ -52,6 +60,7 @@ __all__ = [
     'BinaryMaskEncoder',
     'CCDMCosineBetas',
     'CategoricalDiffusion',
+    'CategoricalSampler',
     'ChangeCount',
     'ClassEmbeddingEncoder',
     'CosineBetas',
@@ -59,11 +68,15 @@ __all__ = [
     'CosineLogSNR',
     'DDIMSampler',
     'DDPMSampler',
+    'DPMSolverMultistepSampler',
     'DepthChange',
     'DepthEncoder',
     'DepthSpread',
     'DiscreteSchedule',
     'Draws',
+    'EulerSampler',
+    'GaussianSchedule',
+    'HeunSampler',
     'LabelEncoder',
     'LinearBetas',
     'LinearInterpolant',
@@ -77,6 +90,7 @@ __all__ = [
     'Sampler',
     'Step',
     'Tracker',
+    'UniPCSampler',
     'UniformDiffusion',
     'categorical_cross_entropy',
     'categorical_kl',

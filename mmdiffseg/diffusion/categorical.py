@@ -7,34 +7,17 @@ noisier upwards, and -1 is the clean end, as in :mod:`mmdiffseg.diffusion.discre
 share of pixels that no step has touched, is the schedule's ``alphas_cumprod``.
 """
 
-import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdiffseg.diffusion.discrete import CosineBetas, DiscreteSchedule, table_at
+from mmdiffseg.diffusion.discrete import DiscreteSchedule, table_at
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SKIPS = ('exact', 'ccdm')
-
-
-@NOISE_SCHEDULES.register_module()
-class CCDMCosineBetas(CosineBetas):
-    """The cosine tables of CCDM's released code, for converted checkpoints and parity.
-
-    They are rounded to float32, and ``alphas_cumprod`` is not the product of 1 - beta: it is
-    f(t / T) where the product is f((t + 1) / T) / f(0), so it is one step late.
-
-    Args:
-        num_timesteps: Length T of the chain.
-    """
-
-    def __init__(self, *, num_timesteps: int = 250) -> None:
-        super().__init__(num_timesteps=num_timesteps)
-        self.betas = 1 - (1 - self.betas.float()).double()
-        u = torch.arange(num_timesteps, dtype=torch.float32, device='cpu') / num_timesteps
-        self.alphas_cumprod = (((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2).double()
 
 
 class CategoricalDiffusion:
@@ -83,7 +66,7 @@ class CategoricalDiffusion:
         return self.schedule.num_timesteps
 
     def time_pairs(self, steps: int, *, spacing: str = 'uniform') -> list[tuple[int, int]]:
-        """See :func:`mmdiffseg.diffusion.discrete.discrete_time_pairs`; CCDM's is ``uniform``."""
+        """See :func:`mmdiffseg.diffusion.discrete.discrete_time_pairs`; CCDM's is ``ccdm``."""
         return self.schedule.time_pairs(steps, spacing=spacing)
 
     def one_hot(self, labels: Tensor) -> Tensor:
@@ -93,6 +76,47 @@ class CategoricalDiffusion:
         codes = torch.cat([torch.eye(self.num_states), self.prior().float()[None]])
         one_hot = F.embedding(rows, codes.to(labels.device))  # (B, h, w, S)
         return one_hot.permute(0, 3, 1, 2)
+
+    @property
+    def channels(self) -> int:
+        """Number C of channels of the map that a network sees, see :meth:`one_hot`."""
+        return self.num_states
+
+    def encode(self, labels: Tensor) -> Tensor:
+        """Labels (B, h, w) as they are: categorical diffusion is its own label encoder."""
+        return labels
+
+    def encode_output(self, logits: Tensor) -> Tensor:
+        """Probabilities of the clean map (B, K, h, w) that logits of this shape stand for."""
+        return logits.softmax(dim=1)
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """The most likely labels (B, h, w) of probabilities of the clean map."""
+        return self.all_states(x0).argmax(dim=1)
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """Times (count,) to train on, uniform over 0 .. T - 1, from the draw ``t``."""
+        return self.schedule.draw_times(count, draws, device)
+
+    def draw_noise(
+        self, draws: Draws, name: str, shape: Sequence[int], device: torch.device | None
+    ) -> Tensor:
+        """Gumbel noise (B, S, h, w) for maps of a shape (B, ..., h, w)."""
+        return draws.gumbel(name, (shape[0], self.num_states, *shape[-2:]), device=device)
+
+    def draw_noisy(self, labels: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Corrupt labels for training.
+
+        Args:
+            labels: See :meth:`corrupt`.
+            t: Times (B,).
+            draws: Gumbel ``eps`` (B, S, h, w).
+
+        Returns:
+            The drawn state as the network sees it (B, C, h, w), and the noise.
+        """
+        noise = self.draw_noise(draws, 'eps', labels.shape, labels.device)
+        return self.one_hot(self.corrupt(labels, t, noise)), noise
 
     def prior(self) -> Tensor:
         """Probabilities (S,), float64, of a pixel of pure noise."""
@@ -284,6 +308,15 @@ class BernoulliDiffusion(UniformDiffusion):
         self, *, schedule: DiscreteSchedule | dict, ignore_index: int = 255, skip: str = 'exact'
     ) -> None:
         super().__init__(num_classes=2, schedule=schedule, ignore_index=ignore_index, skip=skip)
+
+    @property
+    def channels(self) -> int:
+        """A network sees the probability of class 1."""
+        return 1
+
+    def encode_output(self, logits: Tensor) -> Tensor:
+        """Probability (B, 1, h, w) of class 1 that logits (B, 2, h, w) stand for."""
+        return super().encode_output(logits)[:, 1:]
 
     def one_hot(self, labels: Tensor) -> Tensor:
         """Probability (B, 1, h, w), float32, of class 1; one half where ignored."""

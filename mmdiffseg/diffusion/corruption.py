@@ -1,8 +1,13 @@
-"""The forward process, and what a network may be asked to predict about it: x0, eps or v."""
+"""The forward process, and what a network may be asked to predict about it."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
-PREDICTION_TYPES = ('x0', 'eps', 'v')
+from mmdiffseg.diffusion.draws import Draws
+
+PREDICTION_TYPES = ('x0', 'eps', 'v', 'velocity')
 
 
 def per_sample(coefficient: Tensor, like: Tensor) -> Tensor:
@@ -25,13 +30,48 @@ def corrupt(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return per_sample(alpha, x0) * x0 + per_sample(sigma, x0) * noise
 
 
-class Preconditioner:
-    """Makes a denoiser out of a network that predicts x0, eps or v = alpha eps - sigma x0.
+class GaussianSchedule:
+    """What schedules of Gaussian noise share; categorical diffusion has the same verbs."""
 
-    The loss compares the network's output with :meth:`target`; sampling reads :meth:`estimate`.
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise coefficients at times ``t``, float32 or better."""
+        raise NotImplementedError
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """Times (count,) to train on, from the draw ``t``."""
+        raise NotImplementedError
+
+    def draw_noise(
+        self, draws: Draws, name: str, shape: Sequence[int], device: torch.device | None
+    ) -> Tensor:
+        """Noise for maps of a shape (B, C, h, w): standard normal."""
+        return draws.normal(name, shape, device=device)
+
+    def draw_noisy(self, x0: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Corrupt clean maps for training.
+
+        Args:
+            x0: Clean encoded maps (B, C, h, w).
+            t: Times (B,).
+            draws: Normal ``eps`` (B, C, h, w).
+
+        Returns:
+            z_t and eps, shape of ``x0``.
+        """
+        eps = self.draw_noise(draws, 'eps', x0.shape, x0.device)
+        alpha, sigma = self.alpha_sigma(t)
+        return corrupt(x0, eps, alpha.float(), sigma.float()), eps
+
+
+class Preconditioner:
+    """Makes a denoiser out of a network that predicts x0, eps, v or the velocity.
+
+    v = alpha eps - sigma x0 is for schedules that preserve the variance. The velocity eps - x0 is
+    that of :class:`LinearInterpolant`, and as a prediction fits any schedule. The loss compares the
+    network's output with :meth:`target`; sampling reads :meth:`estimate`.
 
     Args:
-        prediction_type: ``x0``, ``eps`` or ``v``.
+        prediction_type: ``x0``, ``eps``, ``v`` or ``velocity``.
 
     Raises:
         ValueError: It is none of these.
@@ -50,6 +90,8 @@ class Preconditioner:
             return x0
         if self.prediction_type == 'eps':
             return noise
+        if self.prediction_type == 'velocity':
+            return noise - x0
         return per_sample(alpha.to(x0), x0) * noise - per_sample(sigma.to(x0), x0) * x0
 
     def estimate(self, output: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -70,4 +112,8 @@ class Preconditioner:
             # both divided first, in the schedule's precision: 1 / alpha reaches hundreds
             scale, noise_scale = (1 / alpha).to(z_t), (sigma / alpha).to(z_t)
             return per_sample(scale, z_t) * z_t - per_sample(noise_scale, z_t) * output
+        if self.prediction_type == 'velocity':
+            # z_t - sigma (eps - x0) = (alpha + sigma) x0, and alpha + sigma is 1 on the flow
+            x0 = z_t - per_sample(sigma.to(z_t), z_t) * output
+            return x0 / per_sample((alpha + sigma).to(z_t), z_t)
         return per_sample(alpha.to(z_t), z_t) * z_t - per_sample(sigma.to(z_t), z_t) * output

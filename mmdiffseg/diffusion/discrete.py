@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdiffseg.diffusion.corruption import GaussianSchedule
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
-SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'leading')
+SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'ccdm', 'leading')
 
 
 def table_at(table: Tensor, t: Tensor) -> Tensor:
@@ -79,6 +81,8 @@ def discrete_time_pairs(
         spacing: ``'trailing'`` starts at T - 1 and ``'leading'`` ends at 0, both as in diffusers.
             ``'uniform'`` includes both ends, by :func:`space_timesteps`; it equals ``'linspace'``
             of diffusers except for the rounding of halves, and a single step starts at T - 1.
+            ``'ccdm'`` is CCDM's round(linspace(T, 1, steps)), which counts times from 1: the same
+            again except for the rounding of halves.
             ``'trailing_truncated'`` is the grid linspace(-1, T - 1, steps + 1) of DiffusionDet
             and DFormer, truncated to integers.
 
@@ -95,6 +99,8 @@ def discrete_time_pairs(
     elif spacing == 'uniform':
         kept = space_timesteps(num_timesteps, steps) if steps > 1 else [num_timesteps - 1]
         times = np.array(kept[::-1])
+    elif spacing == 'ccdm':
+        times = np.linspace(num_timesteps, 1, steps).round() - 1
     elif spacing == 'leading':
         times = np.arange(steps)[::-1] * (num_timesteps // steps)
     else:
@@ -103,7 +109,7 @@ def discrete_time_pairs(
     return list(zip(times, [*times[1:], -1], strict=True))
 
 
-class DiscreteSchedule:
+class DiscreteSchedule(GaussianSchedule):
     """Variance-preserving chain, given by the variances beta_t of its steps.
 
     The tables stay on the CPU, even when a model is built under ``torch.device('meta')``.
@@ -145,6 +151,10 @@ class DiscreteSchedule:
         """
         alphas_cumprod = self._alphas_cumprod_at(t)
         return alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """See :meth:`GaussianSchedule.draw_times`; uniform over 0 .. T - 1."""
+        return draws.integers('t', 0, self.num_timesteps, (count,), device=device)
 
     def time_pairs(self, steps: int, *, spacing: str = 'trailing') -> list[tuple[int, int]]:
         """List the (t_now, t_next) of every step, see :func:`discrete_time_pairs`."""
@@ -240,3 +250,21 @@ class CosineBetas(DiscreteSchedule):
         g = ((u + 0.008) / 1.008 * math.pi * 0.5).cos() ** 2
         g = g / g[0]  # cancels out, but the final digits of the authors' tables depend on it
         super().__init__((1 - g[1:] / g[:-1]).clamp(max=0.999))
+
+
+@NOISE_SCHEDULES.register_module()
+class CCDMCosineBetas(CosineBetas):
+    """The cosine tables of CCDM's released code, for converted checkpoints and parity.
+
+    They are rounded to float32, and ``alphas_cumprod`` is not the product of 1 - beta: it is
+    f(t / T) where the product is f((t + 1) / T) / f(0), so it is one step late.
+
+    Args:
+        num_timesteps: Length T of the chain.
+    """
+
+    def __init__(self, *, num_timesteps: int = 250) -> None:
+        super().__init__(num_timesteps=num_timesteps)
+        self.betas = 1 - (1 - self.betas.float()).double()
+        u = torch.arange(num_timesteps, dtype=torch.float32, device='cpu') / num_timesteps
+        self.alphas_cumprod = (((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2).double()

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mmdiffseg.diffusion.corruption import per_sample
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.schedules import ContinuousSchedule
 from mmdiffseg.registry import NOISE_SCHEDULES
 
@@ -75,6 +76,10 @@ class LinearInterpolant(ContinuousSchedule):
         """See :meth:`ContinuousSchedule.time_pairs`; the grid is shifted."""
         pairs = super().time_pairs(steps, **options)
         return [(self._shifted(now), self._shifted(then)) for now, then in pairs]
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """See :meth:`GaussianSchedule.draw_times` and :meth:`training_times`."""
+        return self.training_times(super().draw_times(count, draws, device))
 
     def training_times(self, uniform: Tensor) -> Tensor:
         """Times to train on.

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from mmdiffseg.registry import LABEL_ENCODERS
 
+REENCODINGS = ('argmax', 'soft', 'draw')
+
 
 class LabelEncoder(nn.Module):
     """Common ground: pixels to be ignored are encoded as one more class, number ``num_classes``.
@@ -17,6 +19,10 @@ class LabelEncoder(nn.Module):
         ignore_index: Label of the pixels without a class.
         scale: Half-width of the signal's range. Diffusion adds noise of unit variance, so a smaller
             scale makes every time step harder.
+        reencode: What :meth:`encode_output` makes of logits between the steps of a chain:
+            ``argmax`` the code of the most likely class (as released), ``soft`` the expected code
+            under their softmax, ``draw`` the code of a class drawn from it, see
+            :meth:`Sampler.walk`.
     """
 
     #: number C of channels of the encoded map
@@ -24,13 +30,23 @@ class LabelEncoder(nn.Module):
     #: whether the codes are trained, with a width of one's choice
     learned = False
 
-    def __init__(self, *, num_classes: int, ignore_index: int = 255, scale: float = 0.1) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        scale: float = 0.1,
+        reencode: str = 'argmax',
+    ) -> None:
         super().__init__()
         if scale <= 0:
             raise ValueError(f'scale must be positive, got {scale}')
+        if reencode not in REENCODINGS:
+            raise ValueError(f'reencode must be one of {REENCODINGS}, got {reencode!r}')
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.scale = scale
+        self.reencode = reencode
 
     def codebook(self) -> Tensor:
         """The code of every class, the last row for ignored pixels: (K + 1, C)."""
@@ -43,20 +59,41 @@ class LabelEncoder(nn.Module):
         return F.embedding(labels, self.codebook()).permute(0, 3, 1, 2)
 
     def encode_output(self, logits: Tensor) -> Tensor:
-        """Encode the most likely class of logits (B, K, h, w) to x0 (B, C, h, w)."""
-        return self.encode(logits.argmax(dim=1))
+        """Encode logits (B, K, h, w) to x0 (B, C, h, w), see ``reencode``.
+
+        For a draw they come with Gumbel noise added, so that their argmax has the probabilities of
+        the softmax.
+        """
+        if self.reencode != 'soft':
+            return self.encode(logits.argmax(dim=1))
+        probs = logits.softmax(dim=1).permute(0, 2, 3, 1)  # (B, h, w, K)
+        with torch.autocast(logits.device.type, enabled=False):
+            x0 = probs @ self.codebook()[: self.num_classes].to(probs)  # (B, h, w, C)
+        return x0.permute(0, 3, 1, 2)  # as a view, see encode
 
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
-        return f'num_classes={self.num_classes}, channels={self.channels}, scale={self.scale}'
+        return (
+            f'num_classes={self.num_classes}, channels={self.channels}, scale={self.scale}, '
+            f'reencode={self.reencode!r}'
+        )
 
 
 @LABEL_ENCODERS.register_module()
 class OneHotEncoder(LabelEncoder):
     """One channel per class, +scale where it is and -scale elsewhere; all -scale where ignored."""
 
-    def __init__(self, *, num_classes: int, ignore_index: int = 255, scale: float = 0.1) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, scale=scale)
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        scale: float = 0.1,
+        reencode: str = 'argmax',
+    ) -> None:
+        super().__init__(
+            num_classes=num_classes, ignore_index=ignore_index, scale=scale, reencode=reencode
+        )
         self.channels = num_classes
         codes = (2 * torch.eye(num_classes + 1, num_classes) - 1) * scale
         self.register_buffer('codes', codes, persistent=False)
@@ -73,14 +110,21 @@ class BinaryMaskEncoder(LabelEncoder):
     channels = 1
 
     def __init__(
-        self, *, num_classes: int = 2, ignore_index: int = 255, scale: float = 1.0
+        self,
+        *,
+        num_classes: int = 2,
+        ignore_index: int = 255,
+        scale: float = 1.0,
+        reencode: str = 'argmax',
     ) -> None:
         if num_classes != 2:
             raise ValueError(
                 f'a binary mask has 2 classes, background and foreground, got {num_classes}: '
                 "encode more as dict(type='OneHotEncoder', scale=1.0)"
             )
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, scale=scale)
+        super().__init__(
+            num_classes=num_classes, ignore_index=ignore_index, scale=scale, reencode=reencode
+        )
         codes = torch.tensor([[-scale], [scale], [0.0]])
         self.register_buffer('codes', codes, persistent=False)
 
@@ -93,8 +137,17 @@ class BinaryMaskEncoder(LabelEncoder):
 class AnalogBitsEncoder(LabelEncoder):
     """The label's binary digits as +-scale, most significant first (Chen et al. 2023)."""
 
-    def __init__(self, *, num_classes: int, ignore_index: int = 255, scale: float = 0.1) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, scale=scale)
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        scale: float = 0.1,
+        reencode: str = 'argmax',
+    ) -> None:
+        super().__init__(
+            num_classes=num_classes, ignore_index=ignore_index, scale=scale, reencode=reencode
+        )
         self.channels = math.ceil(math.log2(num_classes + 1))
         places = torch.arange(self.channels - 1, -1, -1)
         bits = (torch.arange(num_classes + 1)[:, None] >> places) & 1  # (K + 1, C)
@@ -116,6 +169,7 @@ class ClassEmbeddingEncoder(LabelEncoder):
         channels: Length C of the vectors.
         ignore_index: Label of the pixels without a class.
         scale: Half-width of the signal's range.
+        reencode: See :class:`LabelEncoder`.
     """
 
     learned = True
@@ -127,8 +181,11 @@ class ClassEmbeddingEncoder(LabelEncoder):
         channels: int = 256,
         ignore_index: int = 255,
         scale: float = 0.01,
+        reencode: str = 'argmax',
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, scale=scale)
+        super().__init__(
+            num_classes=num_classes, ignore_index=ignore_index, scale=scale, reencode=reencode
+        )
         self.channels = channels
         self.embedding_table = nn.Embedding(num_classes + 1, channels)
 

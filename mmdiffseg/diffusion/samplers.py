@@ -7,15 +7,14 @@ function for what the denoiser says of each map on the way, and yields that as a
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.discrete import DiscreteSchedule
+from mmdiffseg.diffusion.corruption import GaussianSchedule
 from mmdiffseg.diffusion.draws import Draws
-from mmdiffseg.diffusion.schedules import ContinuousSchedule
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
 VARIANCES = ('fixed_small', 'fixed_large', 'learned_range')
@@ -34,13 +33,19 @@ class Coefficients(NamedTuple):
     log_snr: Tensor
 
 
+class Moment(NamedTuple):
+    """Where a chain without coefficients stands, such as one of label maps."""
+
+    t: int
+
+
 @dataclass(kw_only=True, eq=False)
 class Step:
     """One call of the denoiser within a chain.
 
     Attributes:
         index: Number of the step, 0 .. steps - 1.
-        now: Schedule at its time.
+        now: Schedule at its time; a :class:`Moment` in categorical diffusion.
         z_t: Noisy map (B, C, h, w) that went into the denoiser.
         output: What the denoiser says in the task's terms, such as class logits (B, K, h, w).
         variance: Where between the smallest (0) and the largest (1) the variance of the next
@@ -49,7 +54,7 @@ class Step:
     """
 
     index: int
-    now: Coefficients
+    now: Coefficients | Moment
     z_t: Tensor
     output: Any
     variance: Tensor | None
@@ -167,20 +172,34 @@ class Sampler:
         ...     print(step.index, step.t, step.output.shape)
     """
 
-    schedule: ContinuousSchedule | DiscreteSchedule | dict
+    schedule: GaussianSchedule | dict
     spacing: str = 'trailing'
     time_difference: float | None = None
     t_min: float | None = None
     t_max: float | None = None
 
+    #: the schedules that it can follow
+    follows: ClassVar[type] = GaussianSchedule
     #: whether the steps add noise
     stochastic: ClassVar[bool] = False
     #: how many steps a solver looks at: 1 for single-step methods
     memory: ClassVar[int] = 1
+    #: whether each step must begin where the one before ended, which ``time_difference`` breaks
+    chained: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
             self.schedule = NOISE_SCHEDULES.build(self.schedule)
+        if not isinstance(self.schedule, self.follows):
+            raise TypeError(
+                f'{type(self).__name__} follows a {self.follows.__name__}, which '
+                f'{type(self.schedule).__name__} is not: choose another sampler or noise_schedule'
+            )
+        if self.chained and self.time_difference:
+            raise ValueError(
+                f'{type(self).__name__} begins each step where the one before ended: leave out '
+                f'time_difference={self.time_difference}'
+            )
 
     @torch.no_grad()
     def walk(
@@ -192,6 +211,7 @@ class Sampler:
         steps: int,
         draws: Draws,
         device: torch.device | None = None,
+        draw_labels: bool = False,
     ) -> Chain:
         """Walk from noise to a clean map; leaving the loop early stops the chain there.
 
@@ -201,8 +221,12 @@ class Sampler:
             encode: Turns an output into an estimate of the clean map (B, C, h, w).
             shape: Shape (B, C, h, w) of the map.
             steps: Number of denoiser calls, at least 1.
-            draws: ``start``, and ``step0``, ``step1``, ... where the steps add noise.
+            draws: ``start``, and ``step0``, ``step1``, ... where the steps add noise; Gumbel
+                ``label0``, ... (B, K, h, w) with ``draw_labels``.
             device: Where the map lives.
+            draw_labels: Whether ``encode`` is given the output, class logits (B, K, h, w), with
+                Gumbel noise added: where it encodes the argmax, that is then a draw from the
+                softmax. The output of a :class:`Step` stays as it is.
 
         Yields:
             Every step, before the map moves on.
@@ -210,7 +234,7 @@ class Sampler:
         pairs = self.time_pairs(steps)
         nows = self.coefficients([now for now, _ in pairs])
         thens = self.coefficients([then for _, then in pairs])
-        z_t = draws.normal('start', shape, device=device)
+        z_t = self.start(self.schedule.draw_noise(draws, 'start', shape, device))
         seen = deque(maxlen=self.memory)
         for index, (now, then) in enumerate(zip(nows, thens, strict=True)):
             # filled on the device: copying a number there would wait for it
@@ -218,14 +242,22 @@ class Sampler:
             step = Step(
                 index=index, now=now, z_t=z_t, output=output, variance=variance, encode=encode
             )
+            if draw_labels:
+                # drawn whether or not somebody asks for x0: the stream of numbers stays the same
+                noise = draws.gumbel(f'label{index}', output.shape, device=z_t.device)
+                step.encode = partial(_encode_sum, encode, noise)
             yield step
             if index == steps - 1:
                 return
             seen.append(step)
             noise = None
             if self.stochastic:
-                noise = draws.normal(f'step{index}', shape, device=z_t.device)
+                noise = self.schedule.draw_noise(draws, f'step{index}', shape, z_t.device)
             z_t = self.step(seen, then, noise)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """The map that a chain starts from; here the noise itself."""
+        return noise
 
     def step(self, seen: Sequence[Step], then: Coefficients, noise: Tensor | None) -> Tensor:
         """Move the map to a cleaner time.
@@ -253,6 +285,10 @@ class Sampler:
         alpha, sigma = self.schedule.alpha_sigma(t)
         columns = (times, alpha, sigma, self.schedule.log_snr(t))
         return [Coefficients(*row) for row in zip(*columns, strict=True)]
+
+
+def _encode_sum(encode: Callable[[Any], Tensor], noise: Tensor, output: Tensor) -> Tensor:
+    return encode(output + noise)
 
 
 @SAMPLERS.register_module()

@@ -5,12 +5,14 @@ import math
 import torch
 from torch import Tensor
 
+from mmdiffseg.diffusion.corruption import GaussianSchedule
+from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SPACINGS = ('trailing', 'uniform', 'leading')
 
 
-class ContinuousSchedule:
+class ContinuousSchedule(GaussianSchedule):
     """Variance-preserving schedule given by its log signal-to-noise ratio on t in [0, 1]."""
 
     #: where every chain ends
@@ -36,6 +38,10 @@ class ContinuousSchedule:
         """
         log_snr = self.log_snr(t)
         return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
+
+    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """See :meth:`GaussianSchedule.draw_times`; uniform in [0, 1)."""
+        return draws.uniform('t', (count,), device=device)
 
     def time_pairs(
         self,

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.corruption import corrupt
+from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws, noise_name
 from mmdiffseg.diffusion.samplers import Chain
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
@@ -69,7 +69,7 @@ class DiffusionHead:
     def build_diffusion(
         self,
         *,
-        label_encoder: dict,
+        label_encoder: dict | None,
         noise_schedule: dict,
         diffusion_sampler: dict,
         steps: int | None,
@@ -80,8 +80,9 @@ class DiffusionHead:
         """Build and check what every head needs.
 
         Args:
-            label_encoder: Complete config of the label encoder.
-            noise_schedule: Config of the noise schedule.
+            label_encoder: Complete config of the label encoder; None for categorical diffusion,
+                which corrupts the labels themselves.
+            noise_schedule: Complete config of the noise schedule.
             diffusion_sampler: Config of the sampler; the schedule is filled in.
             steps: Sampling steps; None takes all of a discrete schedule.
             generations: Generations per image.
@@ -93,15 +94,32 @@ class DiffusionHead:
         if max_batch is not None and max_batch < 1:
             raise ValueError(f'max_batch must be at least 1, got {max_batch}')
         self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
+        self.label_encoder = self._build_label_encoder(label_encoder)
         self.diffusion_sampler = SAMPLERS.build(
             {**diffusion_sampler, 'schedule': self.noise_schedule}
         )
+        if steps is None and not hasattr(self.noise_schedule, 'num_timesteps'):
+            raise ValueError(
+                f'steps=None takes all steps of a discrete schedule, and '
+                f'{type(self.noise_schedule).__name__} is continuous: give a number'
+            )
         self.steps = self.noise_schedule.num_timesteps if steps is None else steps
         self.diffusion_sampler.time_pairs(self.steps)  # refuses impossible step counts right here
-        self.label_encoder = LABEL_ENCODERS.build(label_encoder)
         self.generations = generations
         self.max_batch = max_batch
         self.seed = seed
+
+    def _build_label_encoder(self, label_encoder: dict | None) -> Any:
+        categorical = isinstance(self.noise_schedule, CategoricalDiffusion)
+        if categorical != (label_encoder is None):
+            schedule = type(self.noise_schedule).__name__
+            raise ValueError(
+                f'{schedule} corrupts the labels themselves: set label_encoder=None'
+                if categorical
+                else f'{schedule} corrupts encoded labels: label_encoder=None is for categorical '
+                'diffusion'
+            )
+        return self.noise_schedule if categorical else LABEL_ENCODERS.build(label_encoder)
 
     # what a head says of itself
 
@@ -150,23 +168,23 @@ class DiffusionHead:
     # training
 
     def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
-        """Training times ``t`` (count,), uniform over those of the schedule."""
-        return draws.integers('t', 0, self.noise_schedule.num_timesteps, (count,), device=device)
+        """Training times (count,) from the draw ``t``, as the schedule has them."""
+        return self.noise_schedule.draw_times(count, draws, device)
 
     def corrupt(self, x0: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
-        """Corrupt maps (B, C, h, w) at random times.
+        """Corrupt what the label encoder made of the truth at random times.
 
         Args:
-            x0: Clean encoded maps.
-            draws: ``t`` (B,) and normal ``eps`` (B, C, h, w), in this order.
+            x0: Clean encoded maps (B, C, h, w); labels (B, h, w) for categorical diffusion.
+            draws: ``t`` (B,) and ``eps``, in this order: normal (B, C, h, w), or Gumbel noise
+                (B, S, h, w) for the states of a categorical diffusion.
 
         Returns:
-            z_t, t and eps.
+            z_t (B, C, h, w), t (B,) and eps.
         """
         t = self.draw_times(len(x0), draws, x0.device)
-        eps = draws.normal('eps', x0.shape, device=x0.device)
-        alpha, sigma = self.noise_schedule.alpha_sigma(t)
-        return corrupt(x0, eps, alpha.float(), sigma.float()), t, eps
+        z_t, eps = self.noise_schedule.draw_noisy(x0, t, draws)
+        return z_t, t, eps
 
     # inference
 
@@ -183,9 +201,10 @@ class DiffusionHead:
         Args:
             inputs: Features of the neck or backbone.
             metas: Meta information of the B images; it names them.
-            draws: Normal ``start`` (G B, C, h, w), and ``step0``, ``step1``, ... for a stochastic
-                sampler. By default each image and generation has noise by its own name, which the
-                windows of a sliding inference share.
+            draws: Noise ``start`` (G B, C, h, w), and ``step0``, ``step1``, ... for a stochastic
+                sampler: normal, or Gumbel for categorical diffusion. By default each image and
+                generation has noise by its own name, which the windows of a sliding inference
+                share. Gumbel ``label0``, ... for a label encoder with ``reencode='draw'``.
             steps: Sampling steps instead of those of the head.
 
         Yields:
@@ -238,7 +257,13 @@ class DiffusionHead:
             return self.encode_output(output, tuple(shape[2:]))
 
         return self.diffusion_sampler.walk(
-            predict, encode, shape=shape, steps=steps, draws=draws, device=device
+            predict,
+            encode,
+            shape=shape,
+            steps=steps,
+            draws=draws,
+            device=device,
+            draw_labels=getattr(self.label_encoder, 'reencode', None) == 'draw',
         )
 
     @staticmethod

@@ -232,3 +232,12 @@ def test_bad_input_is_refused():
 def test_impossible_respacings_are_refused(respacing, message):
     with pytest.raises(ValueError, match=message):
         space_timesteps(100, respacing)
+
+
+def test_the_grid_of_ccdm_counts_from_one():
+    uniform = [now for now, _ in discrete_time_pairs(250, 25, spacing='uniform')]
+    ccdm = [now for now, _ in discrete_time_pairs(250, 25, spacing='ccdm')]
+    # halves of the recorded chain K19_T250_skip25; all other times are the same
+    differ = {i: now + 1 for i, now in enumerate(ccdm) if now != uniform[i]}
+    assert differ == {4: 208, 12: 126, 20: 42}
+    assert discrete_time_pairs(250, 1, spacing='ccdm') == [(249, -1)]

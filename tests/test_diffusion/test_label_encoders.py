@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from mmdiffseg.diffusion import AnalogBitsEncoder, ClassEmbeddingEncoder, OneHotEncoder
+from mmdiffseg.diffusion import (
+    AnalogBitsEncoder,
+    BinaryMaskEncoder,
+    ClassEmbeddingEncoder,
+    OneHotEncoder,
+)
 
 ENCODERS = [OneHotEncoder, AnalogBitsEncoder, ClassEmbeddingEncoder]
 
@@ -25,6 +30,33 @@ def test_logits_are_encoded_by_their_most_likely_class(encoder):
     encoder = encoder(num_classes=5)
     logits = torch.randn(2, 5, 4, 4)
     assert torch.equal(encoder.encode_output(logits), encoder.encode(logits.argmax(1)))
+
+
+@pytest.mark.parametrize('encoder', [*ENCODERS, BinaryMaskEncoder])
+def test_the_expected_code_is_the_mean_of_the_codes(encoder):
+    encoder = encoder(num_classes=2, reencode='soft')
+    logits = torch.randn(2, 2, 4, 3)
+    codes = [encoder.encode(torch.full((2, 4, 3), k)) for k in (0, 1)]
+    probs = logits.softmax(dim=1)
+    expected = probs[:, :1] * codes[0] + probs[:, 1:] * codes[1]
+    torch.testing.assert_close(encoder.encode_output(logits), expected)
+    sure = 200 * torch.eye(2)[[0, 1, 1, 0]].T.reshape(1, 2, 4, 1)
+    labels = torch.tensor([0, 1, 1, 0]).reshape(1, 4, 1)
+    torch.testing.assert_close(encoder.encode_output(sure), encoder.encode(labels))
+
+
+def test_the_expected_code_is_made_in_full_precision():
+    encoder = OneHotEncoder(num_classes=3, reencode='soft')
+    logits = torch.randn(1, 3, 4, 4)
+    expected = encoder.encode_output(logits)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = encoder.encode_output(logits)
+    assert found.dtype == torch.float32 and torch.equal(found, expected)
+
+
+def test_unknown_reencodings_are_refused():
+    with pytest.raises(ValueError, match="reencode must be one of .*, got 'mean'"):
+        OneHotEncoder(num_classes=3, reencode='mean')
 
 
 def test_one_hot_codes():

@@ -342,3 +342,43 @@ def test_a_shorter_chain_is_the_schedule_of_its_times():
 def test_an_unknown_variance_is_refused():
     with pytest.raises(ValueError, match="got 'large'"):
         DDPMSampler(schedule=SCHEDULE, variance='large')
+
+
+def test_labels_are_drawn_from_the_softmax_where_it_is_asked_for():
+    logits = torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 200, 200)
+    draws = Draws(generator=torch.Generator().manual_seed(0))
+    chain = DDIMSampler(schedule=SCHEDULE).walk(
+        towards(logits),
+        lambda output: output.argmax(dim=1, keepdim=True),
+        shape=(1, 1, 200, 200),
+        steps=3,
+        draws=draws,
+        draw_labels=True,
+    )
+    maps = []
+    for step in chain:
+        assert step.output is logits
+        maps.append(step.x0)
+    for labels in maps:
+        shares = labels.flatten().bincount(minlength=3) / labels.numel()
+        torch.testing.assert_close(shares, logits[0, :, 0, 0].softmax(0), rtol=0, atol=0.01)
+    assert not torch.equal(maps[0], maps[1])
+
+
+def test_drawn_labels_do_not_depend_on_who_asks_first():
+    def end(asks):
+        sampler = DDIMSampler(schedule=SCHEDULE, eta=1.0)
+        draws = Draws.named(['a'], seed=0)
+        for step in sampler.walk(
+            lambda z_t, t: (z_t, None),
+            lambda output: output.sign(),
+            shape=(1, 1, 4, 4),
+            steps=4,
+            draws=draws,
+            draw_labels=True,
+        ):
+            if asks:
+                assert step.x0.isfinite().all()
+        return step.z_t
+
+    assert torch.equal(end(True), end(False))

@@ -55,7 +55,8 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         denoiser: Config of the network; the channel numbers are filled in.
         steps: Sampling steps at test time; None takes all of the schedule.
         generations: Generations per image at test time.
-        prediction_type: What the network predicts: ``'eps'`` (as released), ``'x0'`` or ``'v'``.
+        prediction_type: What the network predicts: ``'eps'`` (as released), ``'x0'``,
+            ``'v'`` or ``'velocity'``, see :class:`Preconditioner`.
         learn_variance: The network also learns the variance of its steps, which a DDPM sampler of
             ``learned_range`` uses.
         clip_denoised: Clamp each step's estimate of the mask to [-1, 1].
@@ -108,6 +109,11 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         del self.conv_seg, self.loss_decode  # the denoiser makes the maps
         if loss_reduction not in REDUCTIONS:
             raise ValueError(f'loss_reduction must be one of {REDUCTIONS}, got {loss_reduction!r}')
+        if 'reencode' in (label_encoder or {}):
+            raise ValueError(
+                f'SegDiff estimates codes, which nothing encodes again: leave out '
+                f'reencode={label_encoder["reencode"]!r}'
+            )
         if label_encoder is None:
             kind = 'BinaryMaskEncoder' if num_classes == 2 else 'OneHotEncoder'
             label_encoder = dict(type=kind, scale=1.0)
@@ -155,8 +161,10 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         return (self.label_encoder.channels, *feature.shape[2:])
 
     def denoise(self, z_t: Tensor, t: Tensor, context: Any) -> Estimate:
-        """What the network says of noisy masks (B, C, H, W) at integer times (B,) or (1,)."""
-        output = self.denoiser(z_t, t, context).float()
+        """What the network says of noisy masks (B, C, H, W) at times (B,) or (1,)."""
+        # the sinusoids of the network are made for the times of long discrete chains
+        time = t * 1000 if t.is_floating_point() else t
+        output = self.denoiser(z_t, time, context).float()
         raw, *fraction = output.split(z_t.shape[1], dim=1)
         x0 = self.preconditioner.estimate(raw, z_t, *self.noise_schedule.alpha_sigma(t))
         return Estimate(raw, x0, (fraction[0] + 1) / 2 if fraction else None)
