@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdiffseg.diffusion.corruption import corrupt
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.ddp.head import DDPBaseHead
+from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS
 
 
@@ -133,7 +134,7 @@ class DDPHead(DDPBaseHead):
         draws = draws or Draws()
         feature = self._transform_inputs(inputs)
         labels = self._stack_batch_gt(batch_data_samples)  # (B, 1, H, W)
-        self._check_labels(labels)
+        check_labels(labels, self.num_classes, ignore_index=self.ignore_index)
         context = self.denoiser.prepare(feature)
         if self.self_aligned:
             z_t, t = self._corrupt_own(feature, context, draws)
@@ -156,12 +157,3 @@ class DDPHead(DDPBaseHead):
         torch.clear_autocast_cache()
         x0 = self.label_encoder.encode(labels)
         return corrupt(x0, eps, *self.noise_schedule.alpha_sigma(t)), t
-
-    def _check_labels(self, labels: Tensor) -> None:
-        known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)
-        if not known.all():
-            raise ValueError(
-                f'labels must lie in [0, {self.num_classes}) or be {self.ignore_index} (ignored), '
-                f'got {labels[~known].unique().tolist()[:5]}: is num_classes right, or '
-                f'reduce_zero_label missing?'
-            )

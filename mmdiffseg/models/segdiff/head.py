@@ -13,6 +13,7 @@ from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.samplers import Chain
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
 from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import MODELS
 
 REDUCTIONS = ('sum', 'mean')
@@ -209,7 +210,8 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         """
         feature = self._transform_inputs(inputs)
         labels = self._stack_batch_gt(batch_data_samples)[:, 0]  # (B, H, W)
-        self._check_labels(labels, feature)
+        self._check_size(labels, feature)
+        check_labels(labels, self.num_classes, ignore_index=self.ignore_index)
         x0 = self.label_encoder.encode(labels)  # (B, C, H, W)
         z_t, t, eps = self.corrupt(x0, draws or Draws())
         context = self.prepare(feature, [sample.metainfo for sample in batch_data_samples])
@@ -253,18 +255,13 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
                 )
         return torch.tensor([meta['image_class'] for meta in metas], device=device)
 
-    def _check_labels(self, labels: Tensor, feature: Tensor) -> None:
+    @staticmethod
+    def _check_size(labels: Tensor, feature: Tensor) -> None:
         if labels.shape[1:] != feature.shape[2:]:
             raise ValueError(
                 f'labels of {tuple(labels.shape[1:])} pixels meet a feature of '
                 f'{tuple(feature.shape[2:])}: SegDiff denoises at full resolution, it needs a '
                 'backbone that keeps it, such as mmdiffseg.RRDBNet'
-            )
-        known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)
-        if not known.all():
-            raise ValueError(
-                f'labels must lie in [0, {self.num_classes}) or be {self.ignore_index} (ignored), '
-                f'got {labels[~known].unique().tolist()[:5]}: is num_classes right?'
             )
 
 
