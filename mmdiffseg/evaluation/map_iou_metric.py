@@ -94,7 +94,8 @@ class MapIoUMetric(BaseMetric):
                 name = sample.get('sample_id') or Path(sample['img_path']).stem
                 half = prob.half().cpu().numpy()
                 np.savez_compressed(self.output_dir / f'{name}.npz', prob=half)
-            # one result a sample: mmengine drops those again that several processes have in common
+            # one result for each sample: mmengine drops the copies that pad the last batch of
+            # several processes
             self.results.append(map_counts(prob, gt, self.thresholds).cpu())
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
