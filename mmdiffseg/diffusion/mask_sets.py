@@ -19,6 +19,11 @@ class MaskSetEncoder(nn.Module):
             lower one elsewhere.
         scale: Half-width of the range. Diffusion adds noise of unit variance, so a smaller scale
             makes every time step harder.
+
+    Example:
+        >>> encoder = MaskSetEncoder(scale=0.1)
+        >>> encoder.encode(torch.ones(1, 100, 64, 64, dtype=torch.bool), Draws()).unique()
+        tensor([0.1000])
     """
 
     def __init__(self, *, encoding: str = 'binary', scale: float = 0.1) -> None:

@@ -19,6 +19,11 @@ class MultiLabelEncoder(nn.Module):
         channels: Length C of the vectors.
         scale: Half-width of the signal's range. Diffusion adds noise of unit variance, so a smaller
             scale makes every time step harder.
+
+    Example:
+        >>> encoder = MultiLabelEncoder(num_classes=6, channels=256)
+        >>> encoder.encode(torch.ones(1, 6, 32, 32)).shape
+        torch.Size([1, 256, 32, 32])
     """
 
     def __init__(self, *, num_classes: int, channels: int = 256, scale: float = 0.01) -> None:

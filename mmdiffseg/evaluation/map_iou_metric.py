@@ -53,6 +53,9 @@ class MapIoUMetric(BaseMetric):
             name is the ``sample_id`` of the sample, or the stem of its file.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs, ``map`` by default.
+
+    Example:
+        >>> test_evaluator = dict(type='mmdiffseg.MapIoUMetric', thresholds=(0.4, 0.5, 0.6))
     """
 
     default_prefix = 'map'

@@ -16,6 +16,11 @@ class MapSegmentor(EncoderDecoder):
 
     The backbone turns the input into BEV features. With :class:`IdentityBackbone` the input is a
     feature that was computed before.
+
+    Example:
+        >>> (sample,) = model.predict(features)
+        >>> sample.map_prob.data.shape
+        torch.Size([6, 200, 200])
     """
 
     def predict(

@@ -47,6 +47,12 @@ class DDPHead(DDPBaseHead):
         input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How logits are resized.
+
+    Example:
+        >>> head = DDPHead(in_channels=256, num_classes=19)
+        >>> metas = [dict(img_path='a.jpg', img_shape=(512, 512), pad_shape=(512, 512))]
+        >>> head.predict([torch.randn(1, 256, 128, 128)], metas, {}, steps=3).shape
+        torch.Size([1, 19, 512, 512])
     """
 
     def __init__(

@@ -69,6 +69,12 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         in_index: Which output of the backbone to use; needed where there are several.
         ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How maps are resized.
+
+    Example:
+        >>> head = SegDiffHead(in_channels=128, generations=9)
+        >>> metas = [dict(img_path='a.jpg', img_shape=(128, 128), pad_shape=(128, 128))]
+        >>> head.predict([torch.randn(1, 128, 128, 128)], metas, {}, steps=10).shape
+        torch.Size([1, 2, 128, 128])
     """
 
     def __init__(
