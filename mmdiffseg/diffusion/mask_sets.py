@@ -48,9 +48,9 @@ class MaskSetEncoder(nn.Module):
             soft = (soft + u) / 2
         return (2 * soft - 1) * self.scale
 
-    def encode_output(self, logits: Tensor) -> Tensor:
-        """Encode mask logits (..., h, w) to x0 of that shape."""
-        return (2 * logits.sigmoid() - 1) * self.scale
+    def encode_output(self, output: Tensor) -> Tensor:
+        """Encode an output, mask logits (..., h, w), to x0 of that shape."""
+        return (2 * output.sigmoid() - 1) * self.scale
 
     def to_soft_masks(self, signals: Tensor) -> Tensor:
         """Clamp signals (..., h, w) to the range and map it to [0, 1]; float32."""

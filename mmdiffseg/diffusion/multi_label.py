@@ -46,9 +46,9 @@ class MultiLabelEncoder(nn.Module):
         # a view: the denoiser wants the map channels-last anyway
         return x0.permute(0, 3, 1, 2)
 
-    def encode_output(self, logits: Tensor) -> Tensor:
-        """Encode the classes of logits (B, K, h, w) more likely than not to x0 (B, C, h, w)."""
-        return self.encode(logits.sigmoid() > 0.5)
+    def encode_output(self, output: Tensor) -> Tensor:
+        """Encode the classes above 1/2 of an output, logits (B, K, h, w), to x0 (B, C, h, w)."""
+        return self.encode(output.sigmoid() > 0.5)
 
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
