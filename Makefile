@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.mmdiffseg-$(LINE)
 TARGET := -e .[$(LINE),latent,tests]
 
-# To build upstream mmcv takes an older setuptools. pip before 25.3 knows the last name only.
+# To build upstream mmcv takes an older setuptools. pip before 25.3 knows PIP_CONSTRAINT alone.
 ifeq ($(LINE),openmmlab)
 export UV_BUILD_CONSTRAINT := requirements/build.txt
 export PIP_BUILD_CONSTRAINT := requirements/build.txt
@@ -47,11 +47,11 @@ $(BIN)/python:
 			"Ubuntu: apt install python3-venv) or name another with PYTHON=."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# uv installs in a fraction of the time; plain pip does the same where uv cannot be had. The
+# uv installs in a fraction of the time; plain pip does the same where uv cannot be installed. The
 # constraint keeps a torch that is already there, whatever its build.
 $(STAMP): pyproject.toml setup.py $(wildcard requirements/*.txt) | $(BIN)/python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
-	$(BIN)/python -m pip install --quiet uv || echo 'uv cannot be had: plain pip takes over.'
+	$(BIN)/python -m pip install --quiet uv || echo 'uv cannot be installed: plain pip takes over.'
 	$(BIN)/python -m pip list --format=freeze | sed -n '/^torch==/p' > $(VENV)/constraints.txt
 	$(BIN)/python -m uv pip install --python $(BIN)/python -c $(VENV)/constraints.txt $(TARGET) \
 		|| $(BIN)/python -m pip install -c $(VENV)/constraints.txt $(TARGET)

@@ -14,6 +14,11 @@ class BEVMapDataset(FileChecks, BaseSegDataset):
     Pipelines load a feature by `LoadBEVFeature`, a map by `LoadMapMasks` and pack both by
     `PackMapInputs`. An `ann_file` lists names without a suffix; one that names a sample several
     times resamples it. Give the classes as `metainfo=dict(classes=(...))`.
+
+    Example:
+        >>> dataset = BEVMapDataset(
+        ...     data_root='data/mine', metainfo=dict(classes=('road', 'walkway')), pipeline=[...],
+        ...     data_prefix=dict(img_path='features/train', seg_map_path='maps/train'))
     """
 
     def __init__(self, *, img_suffix: str = '.npy', seg_map_suffix: str = '.npz', **kwargs) -> None:

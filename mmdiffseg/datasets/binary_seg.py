@@ -21,6 +21,12 @@ class BinarySegDataset(SegFolderDataset):
             ``ignore_index`` may occur (255 for masks of 0 and 255, which then ignore nothing); or
             ``'nonzero'``, every value but 0.
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.
+
+    Example:
+        >>> dataset = BinarySegDataset(
+        ...     data_root='data/cracks', foreground=255, img_suffix='.jpg', seg_map_suffix='.png',
+        ...     data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
+        ...     pipeline=[...])
     """
 
     METAINFO = dict(classes=('background', 'foreground'), palette=[[47, 50, 60], [243, 156, 18]])

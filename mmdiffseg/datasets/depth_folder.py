@@ -20,6 +20,11 @@ class DepthFolderDataset(NYUDataset):
 
     What their values mean is said in the pipeline, by `depth_rescale_factor` of
     LoadDepthAnnotation; 0 is where nothing was measured.
+
+    Example:
+        >>> dataset = DepthFolderDataset(
+        ...     data_root='data/rooms', pipeline=[...],
+        ...     data_prefix=dict(img_path='images/train', depth_map_path='depth/train'))
     """
 
     METAINFO = dict(classes=(), palette=[])

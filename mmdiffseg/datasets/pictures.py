@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from mmengine import fileio
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 EIGHT_BITS = ('1', 'L', 'P', 'RGB', 'RGBA')  # Pillow's modes
@@ -26,6 +27,25 @@ def check_upright(path: str, *, truth: str) -> None:
         raise ValueError(
             f'{path} is stored turned or mirrored (EXIF orientation {orientation}), and nothing '
             f'says whether {truth} is, too: save it upright, as the labels are, without the tag.'
+        )
+
+
+def check_same_size(results: dict, truth: NDArray, *, what: str) -> None:
+    """Refuse ground truth of another size than its image.
+
+    Args:
+        results: A sample whose image is loaded: `img_path` and `ori_shape`.
+        truth: (H, W) or (H, W, C).
+        what: The truth, its file and the verb, such as ``'its mask a.png is'``.
+
+    Raises:
+        ValueError: The sizes differ.
+    """
+    if truth.shape[:2] != tuple(results['ori_shape']):
+        height, width = results['ori_shape']
+        raise ValueError(
+            f'{results["img_path"]} is {width}x{height} and {what} '
+            f'{truth.shape[1]}x{truth.shape[0]}: make them the same size.'
         )
 
 

@@ -51,4 +51,10 @@ class SegFolderDataset(FileChecks, BaseSegDataset):
     """Images in one folder and labels (PNGs of class ids, 255 is ignored) in another.
 
     Give the classes as `metainfo=dict(classes=(...), palette=[...])`.
+
+    Example:
+        >>> dataset = SegFolderDataset(
+        ...     data_root='data/roads', metainfo=dict(classes=('background', 'road')),
+        ...     data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
+        ...     pipeline=[...])
     """

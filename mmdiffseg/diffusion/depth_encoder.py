@@ -14,6 +14,11 @@ class DepthEncoder(nn.Module):
         max_depth: Depth of the upper end, in metres.
         scale: Half-width of the signal's range. Diffusion adds noise of unit variance, so a smaller
             scale makes every time step harder.
+
+    Example:
+        >>> encoder = DepthEncoder(min_depth=1e-3, max_depth=10.0)
+        >>> encoder.encode(torch.full((1, 1, 8, 8), 10.0)).max()
+        tensor(0.1000)
     """
 
     channels = 1

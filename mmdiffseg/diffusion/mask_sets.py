@@ -19,6 +19,11 @@ class MaskSetEncoder(nn.Module):
             lower one elsewhere.
         scale: Half-width of the range. Diffusion adds noise of unit variance, so a smaller scale
             makes every time step harder.
+
+    Example:
+        >>> encoder = MaskSetEncoder(scale=0.1)
+        >>> encoder.encode(torch.ones(1, 100, 64, 64, dtype=torch.bool), Draws()).unique()
+        tensor([0.1000])
     """
 
     def __init__(self, *, encoding: str = 'binary', scale: float = 0.1) -> None:
@@ -43,9 +48,9 @@ class MaskSetEncoder(nn.Module):
             soft = (soft + u) / 2
         return (2 * soft - 1) * self.scale
 
-    def encode_output(self, logits: Tensor) -> Tensor:
-        """Encode mask logits (..., h, w) to x0 of that shape."""
-        return (2 * logits.sigmoid() - 1) * self.scale
+    def encode_output(self, output: Tensor) -> Tensor:
+        """Encode an output, mask logits (..., h, w), to x0 of that shape."""
+        return (2 * output.sigmoid() - 1) * self.scale
 
     def to_soft_masks(self, signals: Tensor) -> Tensor:
         """Clamp signals (..., h, w) to the range and map it to [0, 1]; float32."""

@@ -19,6 +19,11 @@ class MultiLabelEncoder(nn.Module):
         channels: Length C of the vectors.
         scale: Half-width of the signal's range. Diffusion adds noise of unit variance, so a smaller
             scale makes every time step harder.
+
+    Example:
+        >>> encoder = MultiLabelEncoder(num_classes=6, channels=256)
+        >>> encoder.encode(torch.ones(1, 6, 32, 32)).shape
+        torch.Size([1, 256, 32, 32])
     """
 
     def __init__(self, *, num_classes: int, channels: int = 256, scale: float = 0.01) -> None:
@@ -41,9 +46,9 @@ class MultiLabelEncoder(nn.Module):
         # a view: the denoiser wants the map channels-last anyway
         return x0.permute(0, 3, 1, 2)
 
-    def encode_output(self, logits: Tensor) -> Tensor:
-        """Encode the classes of logits (B, K, h, w) more likely than not to x0 (B, C, h, w)."""
-        return self.encode(logits.sigmoid() > 0.5)
+    def encode_output(self, output: Tensor) -> Tensor:
+        """Encode the classes above 1/2 of an output, logits (B, K, h, w), to x0 (B, C, h, w)."""
+        return self.encode(output.sigmoid() > 0.5)
 
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""

@@ -113,11 +113,6 @@ class PseudoMaskEncoder(nn.Module):
         """
         return x0[:, :2] if self.mask_alpha == 0 else (x0 - self.mask_alpha * image)[:, :2]
 
-    def decode(self, x0: Tensor, image: Tensor | None = None) -> Tensor:
-        """Labels (B, h, w), 1 where the object's score is the larger; see :meth:`decode_logits`."""
-        logits = self.decode_logits(x0, image)
-        return (logits[:, 1] > logits[:, 0]).long()
-
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
         return f'low={self.low:g}, high={self.high:g}, mask_alpha={self.mask_alpha:g}'

@@ -122,8 +122,8 @@ def set_head_option(cfg: Config, name: str, value: int) -> None:
     if part is None:
         kind = next(part for part in parts if part).type
         raise ValueError(
-            f'--{name} {value} is for DDP, SegDiff, DFormer and RefLDMSegMultiStep: '
-            f'{kind} takes no {name}'
+            f'--{name} {value} is for models that sample, such as DDP, SegDiff, DFormer and '
+            f'RefLDMSegMultiStep: {kind} takes no {name}'
         )
     part[name] = value
 

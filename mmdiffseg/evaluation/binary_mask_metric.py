@@ -46,6 +46,9 @@ class BinaryMaskMetric(BaseMetric):
         ignore_index: True label of the pixels that do not count.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs.
+
+    Example:
+        >>> test_evaluator = dict(type='mmdiffseg.BinaryMaskMetric', output_dir='predictions')
     """
 
     def __init__(

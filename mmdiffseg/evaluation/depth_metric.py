@@ -30,6 +30,9 @@ class DepthMetric(BaseMetric):
         depth_scale_factor: Value of a metre in those files: 256 in KITTI's, 1000 in NYU's.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the errors in logs.
+
+    Example:
+        >>> test_evaluator = dict(type='mmdiffseg.DepthMetric', max_depth=80, crop='garg')
     """
 
     def __init__(

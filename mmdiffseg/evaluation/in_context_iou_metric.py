@@ -36,6 +36,9 @@ class InContextIoUMetric(BaseMetric):
         ignore_index: True label of the pixels that do not count.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs.
+
+    Example:
+        >>> test_evaluator = dict(type='mmdiffseg.InContextIoUMetric', cell_slices=(1, 16))
     """
 
     def __init__(

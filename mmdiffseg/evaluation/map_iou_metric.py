@@ -53,6 +53,9 @@ class MapIoUMetric(BaseMetric):
             name is the ``sample_id`` of the sample, or the stem of its file.
         collect_device: ``'cpu'`` or ``'gpu'``, to collect the results of all processes by.
         prefix: What precedes the names of the scores in logs, ``map`` by default.
+
+    Example:
+        >>> test_evaluator = dict(type='mmdiffseg.MapIoUMetric', thresholds=(0.4, 0.5, 0.6))
     """
 
     default_prefix = 'map'
@@ -94,7 +97,8 @@ class MapIoUMetric(BaseMetric):
                 name = sample.get('sample_id') or Path(sample['img_path']).stem
                 half = prob.half().cpu().numpy()
                 np.savez_compressed(self.output_dir / f'{name}.npz', prob=half)
-            # one result a sample: mmengine drops those again that several processes have in common
+            # one result for each sample: mmengine drops the copies that pad the last batch of
+            # several processes
             self.results.append(map_counts(prob, gt, self.thresholds).cpu())
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:

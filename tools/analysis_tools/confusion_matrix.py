@@ -45,7 +45,7 @@ def check_prediction(prediction: NDArray, target: NDArray, num_classes: int, pat
     """Check that a prediction, (H, W), can be compared with its truth.
 
     Raises:
-        ValueError: It has another size, or holds a class that there is not.
+        ValueError: It has another size, or holds a class that the data set lacks.
     """
     if prediction.shape != target.shape:
         raise ValueError(

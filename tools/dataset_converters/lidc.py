@@ -5,7 +5,7 @@ Two packs are in use. Both become 8-bit images of 128x128 and four folders of ma
 
 v1, `data_lidc.pickle` (Probabilistic-Unet-Pytorch; CCDM): a dict of crops with `image`, `masks` and
 `series_uid`. Splits follow a hash of `series_uid`, about 64 : 16 : 20, so that no scan is in two.
-The authors' own splits were drawn without a seed and cannot be had.
+The authors' own splits were drawn without a seed and cannot be repeated.
 
 v2, the crops of the Hierarchical Probabilistic U-Net: `{train,val,test}/images/<patient>/*.png` and
 `{train,val,test}/gt/<patient>/*_l{0..3}.png`, 180x180, of which the middle is kept.

@@ -4,7 +4,7 @@
 
 SRC is a weight file such as ``clip_l14_grit20m_fultune_2xe.pth``. DST is a folder for
 ``CLIPVisionModel.from_pretrained``: the convolution of the mask becomes the fourth channel of that
-of the picture. The projection into CLIP's common space is left out, nothing here uses it.
+of the picture. The projection into CLIP's common space is left out, because nothing here uses it.
 """
 
 import math

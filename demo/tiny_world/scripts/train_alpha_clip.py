@@ -3,7 +3,7 @@
     python demo/tiny_world/scripts/train_alpha_clip.py --out work_dirs/tiny_world
 
 A fourth channel of the picture holds the mask of one shape. The class token and every patch that
-the shape touches learn its names, against all names that there are, as CLIP's text tower has them.
+the shape touches learn its names against all other names, as CLIP's text tower encodes them.
 Ref LDM-Seg takes these patches for prompts.
 """
 

@@ -4,8 +4,8 @@
 
 Half of the shapes are shown as Ref-Diff's hard view, cut out on black, half as its soft view, the
 whole picture of which the class token sees one shape. The mean of a shape's patches is compared
-with its name as well: Alpha-CLIP starts from these patches, which else know colours, not shapes. A
-name may fit several shapes of a batch: all of these count as positives.
+with its name as well: Alpha-CLIP starts from these patches, which would otherwise know colours but
+no shapes. A name may fit several shapes of a batch: all of these count as positives.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Beside predicting the noise, every cross-attention learns to find what a word means: its score
 before the softmax is trained as the log-odds that a place belongs to one of the shapes that the
-word names. Stable Diffusion comes to that by itself; a model of this size does not. For it hardly
-learns outlines so, a head that is thrown away names outline and colour of every place.
+word names. Stable Diffusion learns that by itself; a model of this size does not. It hardly learns
+outlines this way, so a head that is thrown away later names outline and colour of every place.
 
 With `--init work_dirs/tiny_world` a longer training goes on from the weights of an earlier result.
 """

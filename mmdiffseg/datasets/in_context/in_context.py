@@ -59,6 +59,12 @@ class InContextDataset(BaseDataset):
         pack: Config of the transform that packs an episode.
         test_mode: Whether to yield test episodes.
         max_refetch: Number of draws before giving up on an episode.
+
+    Example:
+        >>> dataset = InContextDataset(
+        ...     dataset=dict(type='mmdiffseg.SegFolderDataset', data_root='data/mine', ...),
+        ...     pipeline=[...], shots=2, episodes='pairs', test_mode=True)
+        >>> episode = dataset[0]  # a query and two prompts of one concept
     """
 
     METAINFO = dict(classes=('background', 'concept'), palette=[[47, 50, 60], [243, 156, 18]])

@@ -35,6 +35,12 @@ class RefCOCODataset(NamesDamagedFiles, BaseDataset):
         pipeline: Transforms of a sample.
         indices: Only the first so many samples.
         test_mode: Whether it is tested on.
+
+    Example:
+        >>> dataset = RefCOCODataset(
+        ...     data_root='data/refer', ann_file='refcoco/instances.json',
+        ...     split_file='refcoco/refs(unc).p', split='testA', pipeline=[...],
+        ...     data_prefix=dict(img_path='images/mscoco/images/train2014'))
     """
 
     METAINFO = METAINFO

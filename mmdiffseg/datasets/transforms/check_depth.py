@@ -3,7 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmdiffseg.datasets.pictures import check_depth_bits, check_upright
+from mmdiffseg.datasets.pictures import check_depth_bits, check_same_size, check_upright
 from mmdiffseg.registry import TRANSFORMS
 
 
@@ -39,12 +39,7 @@ class CheckDepth(BaseTransform):
             )
         check_depth_bits(path)
         check_upright(results['img_path'], truth=path)
-        if depth.shape != results['img'].shape[:2]:
-            height, width = results['img'].shape[:2]
-            raise ValueError(
-                f'{results["img_path"]} is {width}x{height} and its depth map {path} is '
-                f'{depth.shape[1]}x{depth.shape[0]}: make them the same size.'
-            )
+        check_same_size(results, depth, what=f'its depth map {path} is')
         wrong = depth[~np.isfinite(depth) | (depth < 0)]
         if len(wrong):
             raise ValueError(

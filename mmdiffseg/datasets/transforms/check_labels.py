@@ -3,7 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmdiffseg.datasets.pictures import check_labels_fit, check_upright
+from mmdiffseg.datasets.pictures import check_labels_fit, check_same_size, check_upright
 from mmdiffseg.registry import TRANSFORMS
 
 
@@ -38,12 +38,8 @@ class CheckLabels(BaseTransform):
                 f'{path} is a colour image of shape {labels.shape}: labels must be PNGs of one '
                 'channel that holds class ids.'
             )
-        if 'ori_shape' in results and labels.shape != tuple(results['ori_shape']):
-            height, width = results['ori_shape']
-            raise ValueError(
-                f'{results["img_path"]} is {width}x{height} and its labels {path} are '
-                f'{labels.shape[1]}x{labels.shape[0]}: make them the same size.'
-            )
+        if 'ori_shape' in results:
+            check_same_size(results, labels, what=f'its labels {path} are')
         if 'img_path' in results:
             check_upright(results['img_path'], truth=path)
             check_labels_fit(path)

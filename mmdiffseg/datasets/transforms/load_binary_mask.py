@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from numpy.typing import NDArray
 
-from mmdiffseg.datasets.pictures import check_upright
+from mmdiffseg.datasets.pictures import check_same_size, check_upright
 from mmdiffseg.registry import TRANSFORMS
 
 Foreground = int | Literal['nonzero']
@@ -86,13 +86,7 @@ class LoadBinaryMask(BaseTransform):
             ignore_index=results['ignore_index'],
             backend_args=self.backend_args,
         )
-        if mask.shape != tuple(results['ori_shape']):
-            height, width = results['ori_shape']
-            raise ValueError(
-                f'{results["img_path"]} is {width}x{height} and its mask '
-                f'{results["seg_map_path"]} is {mask.shape[1]}x{mask.shape[0]}: make them the same '
-                'size.'
-            )
+        check_same_size(results, mask, what=f'its mask {results["seg_map_path"]} is')
         check_upright(results['img_path'], truth=results['seg_map_path'])
         results['gt_seg_map'] = mask
         results['seg_fields'].append('gt_seg_map')

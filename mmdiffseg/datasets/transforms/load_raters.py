@@ -6,6 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from numpy.typing import NDArray
 
+from mmdiffseg.datasets.pictures import check_same_size
 from mmdiffseg.datasets.transforms.check_labels import CheckLabels
 from mmdiffseg.datasets.transforms.load_binary_mask import read_binary_mask
 from mmdiffseg.registry import TRANSFORMS
@@ -35,12 +36,7 @@ def read_rater(results: dict, rater: str) -> NDArray[np.uint8]:
             labels = np.where(unlabelled, ignore_index, labels - 1)
         check = CheckLabels(num_classes=results['num_classes'], ignore_index=ignore_index)
         check.transform(dict(gt_seg_map=labels, seg_map_path=f'{path} by {rater}'))
-    if labels.shape != tuple(results['ori_shape']):
-        height, width = results['ori_shape']
-        raise ValueError(
-            f'{results["img_path"]} is {width}x{height} and its label map {path} by {rater} is '
-            f'{labels.shape[1]}x{labels.shape[0]}: make them the same size.'
-        )
+    check_same_size(results, labels, what=f'its label map {path} by {rater} is')
     return labels.astype(np.uint8)
 
 

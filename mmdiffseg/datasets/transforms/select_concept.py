@@ -8,6 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
+from mmdiffseg.datasets.pictures import check_same_size
 from mmdiffseg.registry import TRANSFORMS
 
 IGNORED = 255
@@ -15,12 +16,7 @@ IGNORED = 255
 
 def _labels(results: dict) -> NDArray[np.uint8]:
     labels = results['gt_seg_map']
-    if labels.shape[:2] != tuple(results['ori_shape']):
-        height, width = results['ori_shape']
-        raise ValueError(
-            f'{results["img_path"]} is {width}x{height} and its labels {results["seg_map_path"]} '
-            f'are {labels.shape[1]}x{labels.shape[0]}: make them the same size.'
-        )
+    check_same_size(results, labels, what=f'its labels {results["seg_map_path"]} are')
     return labels
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit are said to, in one sentence."""
+"""Say in one sentence that a checkpoint does not fit the model."""
 
 import logging
 

@@ -84,6 +84,11 @@ class SwinTransformer(MMSegSwinTransformer):
             the same content or of the original release, or None for random weights.
         window_size: Height and width of the attention windows.
         **kwargs: The other arguments of ``mmseg.models.SwinTransformer``.
+
+    Example:
+        >>> backbone = SwinTransformer(pretrained='swin_tiny_patch4_window7_224.ms_in1k')
+        >>> [tuple(x.shape) for x in backbone(torch.randn(1, 3, 512, 512))]
+        [(1, 96, 128, 128), (1, 192, 64, 64), (1, 384, 32, 32), (1, 768, 16, 16)]
     """
 
     def __init__(self, *, pretrained: str | None = None, window_size: int = 7, **kwargs) -> None:

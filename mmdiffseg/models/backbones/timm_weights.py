@@ -17,7 +17,7 @@ def load_timm_weights(source: str) -> dict[str, Tensor]:
             then cached), or the path of a ``.safetensors`` / ``.pth`` file.
 
     Raises:
-        FileNotFoundError: The file is neither here, nor cached, nor to be had over the network.
+        FileNotFoundError: The file is neither here nor in the cache, and cannot be downloaded.
         ValueError: ``source`` is neither a file nor the name of weights that timm publishes.
     """
     import timm  # takes a second, and most models do without

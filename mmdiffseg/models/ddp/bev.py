@@ -47,6 +47,13 @@ class DDPMapHead(DDPBaseHead):
         in_index: Which output of the neck or backbone to use; needed where there are several.
         input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         align_corners: How maps to be joined are resized.
+
+    Example:
+        >>> head = DDPMapHead(
+        ...     in_channels=256, num_classes=6,
+        ...     input_scope=[(-51.2, 51.2, 0.8)] * 2, output_scope=[(-50, 50, 0.5)] * 2)
+        >>> head.predict([torch.randn(1, 256, 128, 128)], [dict(sample_id='a')], {}).shape
+        torch.Size([1, 6, 200, 200])
     """
 
     accumulation = 'prob'

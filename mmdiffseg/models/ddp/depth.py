@@ -46,6 +46,12 @@ class DDPDepthHead(DDPBaseHead):
         in_index: Which output of the neck or backbone to use; needed where there are several.
         input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         align_corners: How predictions are resized.
+
+    Example:
+        >>> head = DDPDepthHead(in_channels=256, max_depth=10.0)
+        >>> metas = [dict(img_path='a.jpg', img_shape=(480, 640), pad_shape=(480, 640))]
+        >>> head.predict([torch.randn(1, 256, 120, 160)], metas, {}).shape  # metres
+        torch.Size([1, 1, 480, 640])
     """
 
     def __init__(

@@ -24,6 +24,11 @@ class DiffusionDepthEstimator(DiffusionEncoderDecoder, DepthEstimator):
     ``test_cfg.uncertainty`` names the measure: ``change`` (default, relative change of the depth
     over the steps) or ``spread`` (relative standard deviation over the generations; give the head
     several ``generations``).
+
+    Example:
+        >>> samples = model.predict(images, samples)
+        >>> samples[0].pred_depth_map.data.shape, samples[0].uncertainty.data.shape
+        (torch.Size([1, 480, 640]), torch.Size([1, 480, 640]))
     """
 
     def _tracker(self, images: int) -> Tracker:

@@ -114,6 +114,12 @@ class DeformableMapDecoder(BaseModule):
         feedforward_ratio: Hidden width of the feed-forward part over C.
         time_modulation: False builds the layers without time, as the authors' depth and BEV code
             did without meaning to.
+
+    Example:
+        >>> decoder = DeformableMapDecoder(feature_channels=256, map_channels=256)
+        >>> context = decoder.prepare(torch.randn(2, 256, 64, 64))  # once for all steps
+        >>> decoder(torch.randn(2, 256, 64, 64), torch.zeros(2), context).shape
+        torch.Size([2, 256, 64, 64])
     """
 
     def __init__(

@@ -14,8 +14,13 @@ from mmdiffseg.registry import MODELS
 class MapSegmentor(EncoderDecoder):
     """mmseg's ``EncoderDecoder`` around a map head, whose cells are not those of the input.
 
-    The input is what the backbone makes BEV features of; with :class:`IdentityBackbone` it is the
-    feature itself, computed before.
+    The backbone turns the input into BEV features. With :class:`IdentityBackbone` the input is a
+    feature that was computed before.
+
+    Example:
+        >>> (sample,) = model.predict(features)
+        >>> sample.map_prob.data.shape
+        torch.Size([6, 200, 200])
     """
 
     def predict(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdiffseg.diffusion.corruption import corrupt
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.ddp.head import DDPBaseHead
+from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS
 
 
@@ -46,6 +47,12 @@ class DDPHead(DDPBaseHead):
         input_transform: None for one map, ``'resize_concat'`` to join several as mmseg does.
         ignore_index: Label of the pixels that the loss leaves out.
         align_corners: How logits are resized.
+
+    Example:
+        >>> head = DDPHead(in_channels=256, num_classes=19)
+        >>> metas = [dict(img_path='a.jpg', img_shape=(512, 512), pad_shape=(512, 512))]
+        >>> head.predict([torch.randn(1, 256, 128, 128)], metas, {}, steps=3).shape
+        torch.Size([1, 19, 512, 512])
     """
 
     def __init__(
@@ -133,7 +140,7 @@ class DDPHead(DDPBaseHead):
         draws = draws or Draws()
         feature = self._transform_inputs(inputs)
         labels = self._stack_batch_gt(batch_data_samples)  # (B, 1, H, W)
-        self._check_labels(labels)
+        check_labels(labels, self.num_classes, ignore_index=self.ignore_index)
         context = self.denoiser.prepare(feature)
         if self.self_aligned:
             z_t, t = self._corrupt_own(feature, context, draws)
@@ -156,12 +163,3 @@ class DDPHead(DDPBaseHead):
         torch.clear_autocast_cache()
         x0 = self.label_encoder.encode(labels)
         return corrupt(x0, eps, *self.noise_schedule.alpha_sigma(t)), t
-
-    def _check_labels(self, labels: Tensor) -> None:
-        known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)
-        if not known.all():
-            raise ValueError(
-                f'labels must lie in [0, {self.num_classes}) or be {self.ignore_index} (ignored), '
-                f'got {labels[~known].unique().tolist()[:5]}: is num_classes right, or '
-                f'reduce_zero_label missing?'
-            )

@@ -20,6 +20,7 @@ from mmdiffseg.models.dformer.mask_classification import (
 from mmdiffseg.models.dformer.mask_decoder import ImageContext, MaskReading, NoisyMaskDecoder
 from mmdiffseg.models.dformer.mask_grid import GridDraws, MaskGrid
 from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import MODELS
 
 NOISE_SIZES = ('img', 'padded')
@@ -172,7 +173,7 @@ class DFormerHead(DiffusionHead, NoisyMaskDecoder):
             ValueError: A label is not in [0, K), or the masks have not been padded like the images.
         """
         targets = self.make_targets(batch_data_samples)
-        self._check_labels(targets)
+        check_labels(torch.cat([target.labels for target in targets]), self.num_classes)
         context = self.prepare_images(x, [target.masks.shape[-2:] for target in targets])
         draws, images = draws or Draws(), len(targets)
         # one by one: the 100 masks of an image are half a gigabyte in full resolution
@@ -228,16 +229,6 @@ class DFormerHead(DiffusionHead, NoisyMaskDecoder):
             [sample.gt_instances for sample in batch_data_samples],
             [sample.get('gt_sem_seg') for sample in batch_data_samples],
         )
-
-    def _check_labels(self, targets: list[InstanceData]) -> None:
-        labels = torch.cat([target.labels for target in targets])
-        known = (labels >= 0) & (labels < self.num_classes)
-        if not known.all():
-            raise ValueError(
-                f'labels must lie in [0, {self.num_classes}), got '
-                f'{labels[~known].unique().tolist()[:5]}: does the number of classes of the head '
-                'agree with the dataset?'
-            )
 
     def get_targets(
         self,

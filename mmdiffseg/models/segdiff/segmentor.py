@@ -19,6 +19,12 @@ class SegDiff(DiffusionEncoderDecoder):
     resized to the original image, clamped to probabilities, and only then averaged; foreground is
     where the mean exceeds ``test_cfg.threshold`` (0.5). With more than two classes the largest
     mean wins.
+
+    Example:
+        >>> samples = model.predict(images, samples)
+        >>> samples[0].seg_prob.data.shape, samples[0].uncertainty.data.shape
+        (torch.Size([1, 512, 683]), torch.Size([1, 512, 683]))
+        >>> masks = model.generate(images, samples, steps=25)[0]  # (G, K, 512, 683)
     """
 
     def predict(

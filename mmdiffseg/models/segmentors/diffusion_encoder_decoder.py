@@ -80,9 +80,9 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             chains = tracker.watch(head.chains(features, metas, draws))
             return [head.summarise(chains, len(metas)), tracker.map()]
 
-        logits, uncertainty = self._read(inputs, data_samples, read, [head.out_channels, 1], draws)
+        output, uncertainty = self._read(inputs, data_samples, read, [head.out_channels, 1], draws)
         uncertainty = self._restore(uncertainty, data_samples)
-        samples = self.postprocess_result(logits, data_samples)
+        samples = self.postprocess_result(output, data_samples)
         for sample, map_ in zip(samples, uncertainty, strict=True):
             sample.uncertainty = PixelData(data=map_)
         return samples
@@ -116,7 +116,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
 
         channels = [head.out_channels] * len(steps)
         maps = self._read(inputs, data_samples, read, channels, draws)
-        samples = [self._postprocess_copy(logits, data_samples) for logits in maps]
+        samples = [self._postprocess_copy(output, data_samples) for output in maps]
         return dict(zip(steps, samples, strict=True))
 
     def predict_trajectory(
@@ -153,7 +153,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             return frames
 
         maps = self._read(inputs, data_samples, read, [head.out_channels] * steps, draws)
-        return [self._postprocess_copy(logits, data_samples) for logits in maps]
+        return [self._postprocess_copy(output, data_samples) for output in maps]
 
     def _read(
         self,
@@ -203,10 +203,10 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             every_step=bool(head.accumulation),
         )
 
-    def _postprocess_copy(self, logits: Tensor, data_samples: OptSampleList) -> SampleList:
+    def _postprocess_copy(self, output: Tensor, data_samples: OptSampleList) -> SampleList:
         if data_samples is not None:
             data_samples = [sample.clone() for sample in data_samples]
-        return self.postprocess_result(logits, data_samples)
+        return self.postprocess_result(output, data_samples)
 
     def _restore(self, maps: Tensor, data_samples: OptSampleList) -> list[Tensor]:
         """Unpad, unflip and resize maps (B, C, H, W) as mmseg does with logits."""
