@@ -8,6 +8,7 @@ from mmdiffseg.models import (
     referring,
     segdiff,
     segmentors,
+    stochastic,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     'referring',
     'segdiff',
     'segmentors',
+    'stochastic',
 ]

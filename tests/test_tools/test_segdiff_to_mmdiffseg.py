@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmdiffseg.diffusion import CosineBetas, space_timesteps
-from mmdiffseg.models.segdiff.unet_blocks import SelfAttention
+from mmdiffseg.models.layers.unet_blocks import SelfAttention
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools/model_converters/segdiff_to_mmdiffseg.py'

@@ -1,21 +1,22 @@
 """SegDiff's denoiser: a time-conditioned U-Net over the noisy mask and the feature of the image."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule, ModuleList, constant_init
+from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 
 from mmdiffseg.models.layers.time_embedding import sinusoidal_embedding
-from mmdiffseg.models.segdiff.unet_blocks import (
-    Downsample,
+from mmdiffseg.models.layers.unet_blocks import (
     GroupNorm32,
     ResBlock,
     SelfAttention,
     TimeSequential,
-    Upsample,
+    decoder_blocks,
+    encoder_blocks,
 )
 from mmdiffseg.registry import MODELS
 
@@ -112,10 +113,11 @@ class SegDiffUNet(BaseModule):
                 scale_shift=scale_shift,
             )
 
-        def attention(channels: int, level: int, heads: int) -> list[SelfAttention]:
-            if 2**level not in attention_downsample:
-                return []
-            return [SelfAttention(channels=channels, num_heads=heads)]
+        def stage(inputs: int, outputs: int, level: int, heads: int = num_heads) -> list:
+            layers = [res_block(inputs, outputs)]
+            if 2**level in attention_downsample:
+                layers.append(SelfAttention(channels=outputs, num_heads=heads))
+            return layers
 
         self.time_embed = nn.Sequential(
             nn.Linear(model_channels, emb_channels),
@@ -128,20 +130,15 @@ class SegDiffUNet(BaseModule):
             self.label_emb = nn.Embedding(num_image_classes, emb_channels)
 
         inputs = in_channels + feature_channels if fusion == 'input_concat' else in_channels
-        self.input_blocks = ModuleList(
-            [TimeSequential(nn.Conv2d(inputs, model_channels, 3, padding=1))]
+        widths = [multiplier * model_channels for multiplier in channel_mult]
+        self.input_blocks, skips = encoder_blocks(
+            nn.Conv2d(inputs, model_channels, 3, padding=1),
+            stage,
+            stem_channels=model_channels + (feature_channels if fusion == 'concat' else 0),
+            widths=widths,
+            num_stages=num_res_blocks,
         )
-        width = model_channels + feature_channels if fusion == 'concat' else model_channels
-        skips = [width]
-        for level, multiplier in enumerate(channel_mult):
-            for _ in range(num_res_blocks):
-                block = res_block(width, multiplier * model_channels)
-                width = multiplier * model_channels
-                self.input_blocks.append(TimeSequential(block, *attention(width, level, num_heads)))
-                skips.append(width)
-            if level < levels - 1:
-                self.input_blocks.append(TimeSequential(Downsample(width)))
-                skips.append(width)
+        width = widths[-1]
         self.middle_block = TimeSequential(
             res_block(width, width),
             SelfAttention(channels=width, num_heads=num_heads),
@@ -151,17 +148,16 @@ class SegDiffUNet(BaseModule):
             self.feature_layers = _downsample_feature(
                 feature_channels, skips[self.fused_block], fusion_level
             )
-        self.output_blocks = ModuleList()
-        for level in reversed(range(levels)):
-            for i in range(num_res_blocks + 1):
-                block = res_block(width + skips.pop(), channel_mult[level] * model_channels)
-                width = channel_mult[level] * model_channels
-                layers = [block, *attention(width, level, num_heads_upsample)]
-                if level > 0 and i == num_res_blocks:
-                    layers.append(Upsample(width))
-                self.output_blocks.append(TimeSequential(*layers))
+        self.output_blocks = decoder_blocks(
+            partial(stage, heads=num_heads_upsample),
+            skips=skips,
+            widths=widths,
+            num_stages=num_res_blocks,
+        )
         self.out = nn.Sequential(
-            GroupNorm32(width), nn.SiLU(), nn.Conv2d(width, out_channels, 3, padding=1)
+            GroupNorm32(widths[0]),
+            nn.SiLU(),
+            nn.Conv2d(widths[0], out_channels, 3, padding=1),
         )
         constant_init(self.out[2], 0)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmdiffseg.models.segdiff.unet_blocks import (
+from mmdiffseg.models.layers.unet_blocks import (
     Downsample,
     GroupNorm32,
     ResBlock,

@@ -1,8 +1,10 @@
-"""Blocks of SegDiff's U-Net, conditioned on the diffusion time."""
+"""Blocks of the U-Nets that diffuse in pixel space, conditioned on the diffusion time."""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import constant_init
+from mmengine.model import ModuleList, constant_init
 from torch import Tensor, nn
 
 
@@ -170,3 +172,63 @@ class TimeSequential(nn.Sequential):
         for layer in self:
             x = layer(x, emb) if isinstance(layer, ResBlock) else layer(x)
         return x
+
+
+#: makes the layers of one stage from its input and output channels and its level (0 is the finest)
+MakeStage = Callable[[int, int, int], list[nn.Module]]
+
+
+def encoder_blocks(
+    stem: nn.Module,
+    stage: MakeStage,
+    *,
+    stem_channels: int,
+    widths: Sequence[int],
+    num_stages: int,
+    joined: Mapping[int, int] = {},
+) -> tuple[ModuleList, list[int]]:
+    """Build the way down of a U-Net: the stem, then stages, and a downsampling between levels.
+
+    Args:
+        stem: First block.
+        stage: Makes the layers of a stage.
+        stem_channels: Channels of the map that leaves the stem.
+        widths: Channels of each level, fine to coarse.
+        num_stages: Stages of each level.
+        joined: Channels that are concatenated to the input of the stage that is block number i.
+
+    Returns:
+        The blocks, and the channels of the map that each of them gives to its skip connection.
+    """
+    blocks, skips = ModuleList([TimeSequential(stem)]), [stem_channels]
+    for level, width in enumerate(widths):
+        for _ in range(num_stages):
+            inputs = skips[-1] + joined.get(len(blocks), 0)
+            blocks.append(TimeSequential(*stage(inputs, width, level)))
+            skips.append(width)
+        if level < len(widths) - 1:
+            blocks.append(TimeSequential(Downsample(width)))
+            skips.append(width)
+    return blocks, skips
+
+
+def decoder_blocks(
+    stage: MakeStage, *, skips: Sequence[int], widths: Sequence[int], num_stages: int
+) -> ModuleList:
+    """Build the way up of a U-Net, a block for each skip connection.
+
+    Args:
+        stage: Makes the layers of a stage.
+        skips: Channels of the skip connections, from :func:`encoder_blocks`.
+        widths: Channels of each level, fine to coarse.
+        num_stages: Stages of each level on the way down; there is one more on the way up.
+    """
+    blocks, skips, width = ModuleList(), list(skips), widths[-1]
+    for level in reversed(range(len(widths))):
+        for i in range(num_stages + 1):
+            layers = stage(width + skips.pop(), widths[level], level)
+            width = widths[level]
+            if level > 0 and i == num_stages:
+                layers.append(Upsample(width))
+            blocks.append(TimeSequential(*layers))
+    return blocks
