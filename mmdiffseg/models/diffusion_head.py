@@ -89,10 +89,6 @@ class DiffusionHead:
             max_batch: Most maps to denoise at once; None sets no bound.
             seed: Seed of the noise drawn at test time.
         """
-        if generations < 1:
-            raise ValueError(f'generations must be at least 1, got {generations}')
-        if max_batch is not None and max_batch < 1:
-            raise ValueError(f'max_batch must be at least 1, got {max_batch}')
         self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
         self.label_encoder = self._build_label_encoder(label_encoder)
         self.diffusion_sampler = SAMPLERS.build(
@@ -105,6 +101,14 @@ class DiffusionHead:
             )
         self.steps = self.noise_schedule.num_timesteps if steps is None else steps
         self.diffusion_sampler.time_pairs(self.steps)  # refuses impossible step counts right here
+        self.set_generations(generations, max_batch=max_batch, seed=seed)
+
+    def set_generations(self, generations: int, *, max_batch: int | None, seed: int) -> None:
+        """Check and keep how many generations to make; see :meth:`build_diffusion`."""
+        if generations < 1:
+            raise ValueError(f'generations must be at least 1, got {generations}')
+        if max_batch is not None and max_batch < 1:
+            raise ValueError(f'max_batch must be at least 1, got {max_batch}')
         self.generations = generations
         self.max_batch = max_batch
         self.seed = seed
