@@ -71,6 +71,14 @@ class LabelEncoder(nn.Module):
             x0 = probs @ self.codebook()[: self.num_classes].to(probs)  # (B, h, w, C)
         return x0.permute(0, 3, 1, 2)  # as a view, see encode
 
+    def decode(self, x0: Tensor) -> Tensor:
+        """The labels (B, h, w) whose codes lie nearest to maps x0 (B, C, h, w)."""
+        codes = self.codebook()[: self.num_classes].to(x0)  # (K, C)
+        # |x0 - c|^2 = |x0|^2 - 2 (x0 . c - |c|^2 / 2)
+        nearness = torch.einsum('bchw,kc->bkhw', x0, codes)
+        nearness = nearness - codes.square().sum(dim=1)[:, None, None] / 2
+        return nearness.argmax(dim=1)
+
     def extra_repr(self) -> str:
         """Settings shown when the model is printed."""
         return (

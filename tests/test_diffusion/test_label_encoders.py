@@ -26,6 +26,19 @@ def test_every_label_has_a_code_of_its_own(encoder, num_classes):
 
 
 @pytest.mark.parametrize('encoder', ENCODERS)
+@pytest.mark.parametrize('num_classes', [2, 7, 150])
+def test_maps_are_decoded_to_the_nearest_code(encoder, num_classes):
+    encoder = encoder(num_classes=num_classes, scale=0.3)
+    labels = torch.randint(num_classes, (2, 9, 5))
+    x0 = encoder.encode(labels)
+    assert torch.equal(encoder.decode(x0 + 1e-3 * torch.randn_like(x0)), labels)
+    x0 = torch.randn_like(x0)
+    codes = encoder.codebook()[:num_classes]
+    nearest = torch.cdist(x0.permute(0, 2, 3, 1).flatten(0, 2), codes).argmin(dim=1)
+    assert (encoder.decode(x0).flatten() == nearest).float().mean() > 0.98  # but for ties
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
 def test_logits_are_encoded_by_their_most_likely_class(encoder):
     encoder = encoder(num_classes=5)
     logits = torch.randn(2, 5, 4, 4)

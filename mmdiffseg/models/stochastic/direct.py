@@ -97,20 +97,15 @@ class DirectHead(StochasticHead):
     def _chain(self, context: Any, rows: int, draws: Draws) -> Chain:
         with torch.no_grad():
             output = self.draw(context, rows, draws)
-        encode = self.encode_output
-        yield Step(index=0, now=None, z_t=None, output=output, variance=None, encode=encode)
-
-    def encode_output(self, output: Tensor) -> Tensor:
-        """What :meth:`draw` gives is where the chain ends."""
-        return output
+        yield Step(index=0, now=None, z_t=None, output=output, variance=None, encode=None)
 
     def probabilities(self, output: Tensor) -> Tensor:
         """What :meth:`draw` gives is probabilities."""
         return output
 
-    def drawn(self, x0: Tensor) -> Tensor:
-        """What :meth:`draw` gives is probabilities."""
-        return x0
+    def drawn(self, end: Step) -> Tensor:
+        """See :meth:`StochasticHead.drawn`."""
+        return end.output
 
     def loss(
         self,

@@ -8,7 +8,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.diffusion.samplers import Chain, Step
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.registry import MODELS
 
@@ -79,12 +79,12 @@ class StochasticHead(DiffusionHead, BaseDecodeHead):
         image = feature if self.needs_one_map else feature[0]
         return tuple(image.shape[2:])
 
-    def drawn(self, x0: Tensor) -> Tensor:
-        """Class probabilities (G B, K, H, W) of samples, from where their chains end."""
+    def drawn(self, end: Step) -> Tensor:
+        """Class probabilities (G B, K, H, W) of samples, from the last step of their chain."""
         raise NotImplementedError
 
     def generate(self, chains: Iterable[Chain], images: int) -> Tensor:
-        """Class probabilities (G, B, K, H, W) of every sample: what the chains end in.
+        """Class probabilities (G, B, K, H, W) of every sample: where the chains end.
 
         Args:
             chains: From :meth:`chains`.
@@ -94,7 +94,7 @@ class StochasticHead(DiffusionHead, BaseDecodeHead):
         for chain in chains:
             for step in chain:
                 last = step
-            ends.append(self.drawn(last.x0))
+            ends.append(self.drawn(last))
         return torch.cat(ends).unflatten(0, (-1, images))
 
     def summarise(self, chains: Iterable[Chain], images: int) -> Tensor:

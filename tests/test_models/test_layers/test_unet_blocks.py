@@ -12,6 +12,8 @@ from mmdiffseg.models.layers.unet_blocks import (
     SelfAttention,
     TimeSequential,
     Upsample,
+    decoder_blocks,
+    encoder_blocks,
 )
 
 RECORDED = torch.load(Path(__file__).parents[2] / 'data/segdiff_blocks.pt', weights_only=True)
@@ -120,3 +122,30 @@ def test_impossible_widths_are_refused():
         GroupNorm32(48)
     with pytest.raises(ValueError, match='multiple of num_heads, got 64 and 3'):
         SelfAttention(channels=64, num_heads=3)
+
+
+def test_blocks_of_a_u_shape():
+    seen = []
+
+    def stage(inputs, outputs, level):
+        seen.append((inputs, outputs, level))
+        return [nn.Conv2d(inputs, outputs, 1)]
+
+    stem = nn.Conv2d(3, 8, 1)
+    shape = dict(widths=(8, 16), num_stages=2)
+    blocks, skips = encoder_blocks(stem, stage, stem_channels=8, joined={4: 5}, **shape)
+    assert seen == [(8, 8, 0), (8, 8, 0), (8 + 5, 16, 1), (16, 16, 1)]
+    assert skips == [8, 8, 8, 8, 16, 16]  # stem, two stages, downsampling, two stages
+    assert [type(layer) for block in blocks for layer in block].index(Downsample) == 3
+
+    seen.clear()
+    up = decoder_blocks(stage, skips=skips, **shape)
+    assert seen == [
+        (16 + 16, 16, 1),
+        (16 + 16, 16, 1),
+        (16 + 8, 16, 1),
+        (16 + 8, 8, 0),
+        (8 + 8, 8, 0),
+        (8 + 8, 8, 0),
+    ]
+    assert [len(block) for block in up] == [1, 1, 2, 1, 1, 1]  # the third one doubles the size
