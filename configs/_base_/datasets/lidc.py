@@ -5,7 +5,7 @@ data_root = 'data/lidc'
 crop_size = (128, 128)
 metainfo = dict(classes=('background', 'nodule'), palette=[[47, 50, 60], [243, 156, 18]])
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='mmdiffseg.DrawRater'),
     dict(type='RandomFlip', prob=0.5),
     # turns and then always flips, so the flip above is what makes turns without a flip
@@ -13,7 +13,7 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', color_type='grayscale'),
     dict(type='mmdiffseg.LoadRaters'),
     dict(type='mmdiffseg.PackRaterInputs'),
 ]

@@ -29,6 +29,7 @@ def test_training_step_of_the_released_code(build_head, truth, monkeypatch, name
         num_classes=classes,
         void_class=void,
         noise_schedule=dict(type='UniformDiffusion', schedule=dict(type='CCDMCosineBetas')),
+        denoiser=dict(type='mmdiffseg.CCDMUNet', channel_mult=(1,), attention_downsample=()),
     )
     logits = case['logits'].clone().requires_grad_()
     monkeypatch.setattr(head.denoiser, 'forward', lambda *args: logits)

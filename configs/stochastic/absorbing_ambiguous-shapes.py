@@ -1,0 +1,15 @@
+# Pixels are hidden and appear one by one
+_base_ = '../_base_/stochastic_shapes.py'
+model = dict(
+    decode_head=dict(
+        type='mmdiffseg.CategoricalMapHead',
+        noise_schedule=dict(
+            type='mmdiffseg.AbsorbingDiffusion',
+            schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
+        ),
+        diffusion_sampler=dict(type='mmdiffseg.CategoricalSampler', final='sample'),
+        loss='ce',
+        loss_reduction='mean',
+        steps=32,
+    ),
+)
