@@ -1,5 +1,5 @@
-# What all methods on Ambiguous Shapes share: network, data, training, number of samples. One process
-# x 8 images of 64 x 64; minutes on a CPU core. An experiment sets the head.
+# What all methods on Ambiguous Shapes share: network, data, training, number of samples.
+# One process x 8 images of 64 x 64; minutes on a CPU core. An experiment sets the head.
 _base_ = [
     './models/stochastic_small.py',
     './datasets/ambiguous_shapes.py',

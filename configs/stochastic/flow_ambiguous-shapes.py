@@ -1,11 +1,11 @@
-# Rectified flow on one-hot codes, by Euler steps (DDIM on the straight line is the same)
+# Rectified flow on one-hot codes, by Euler steps
 _base_ = '../_base_/stochastic_shapes.py'
 model = dict(
     decode_head=dict(
         type='mmdiffseg.EncodedMapHead',
         label_encoder=dict(type='mmdiffseg.OneHotEncoder', scale=1.0),
         noise_schedule=dict(type='mmdiffseg.LinearInterpolant'),
-        diffusion_sampler=dict(type='mmdiffseg.DDIMSampler'),
+        diffusion_sampler=dict(type='mmdiffseg.EulerSampler'),
         prediction_type='velocity',
         steps=32,
     ),

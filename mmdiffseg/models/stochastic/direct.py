@@ -37,8 +37,9 @@ class DirectHead(StochasticHead):
         align_corners: How maps are resized.
     """
 
-    #: chains have one step, whatever is asked for
+    #: of a chain, whatever is asked for
     steps = 1
+    label_encoder = None
 
     def __init__(
         self,
@@ -80,23 +81,24 @@ class DirectHead(StochasticHead):
         """
         raise NotImplementedError
 
-    def chains(
-        self,
-        inputs: Sequence[Tensor],
-        metas: Sequence[dict],
-        draws: Draws | None = None,
-        *,
-        steps: int | None = None,
-    ) -> Iterator[Chain]:
-        """See :meth:`DiffusionHead.chains`; a chain is one step, and ``steps`` has no meaning."""
-        feature = self._transform_inputs(inputs)
-        context = self.prepare(feature, metas)
-        for rows, part in self.groups(metas, self.image_size(feature), draws):
-            yield self._chain(context, rows, part)
+    def map_shape(
+        self, feature: Tensor | list[Tensor], metas: Sequence[dict]
+    ) -> tuple[int, int, int]:
+        """A sample has the size of the image."""
+        return (self.num_classes, *self.image_size(feature))
 
-    def _chain(self, context: Any, rows: int, draws: Draws) -> Chain:
-        with torch.no_grad():
-            output = self.draw(context, rows, draws)
+    @torch.no_grad()
+    def chain(
+        self,
+        context: Any,
+        *,
+        shape: Sequence[int],
+        steps: int,
+        draws: Draws,
+        device: torch.device,
+    ) -> Chain:
+        """See :meth:`DiffusionHead.chain`; it has one step, whatever is asked for."""
+        output = self.draw(context, shape[0], draws)
         yield Step(index=0, now=None, z_t=None, output=output, variance=None, encode=None)
 
     def probabilities(self, output: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ class EncodedMapHead(StochasticMapHead):
             a discrete schedule as they are, and 1000 t of a continuous one.
         steps: Sampling steps at test time; None takes all of a discrete schedule.
         generations: Samples per image at test time.
-        prediction_type: What the network predicts: ``'x0'``, ``'eps'`` or ``'v'``; ``'x0'`` or
-            ``'velocity'`` (eps - x0) with a :class:`LinearInterpolant`.
+        prediction_type: What the network predicts: ``'velocity'`` (eps - x0), ``'x0'``, and,
+            but for a :class:`LinearInterpolant`, ``'eps'`` or ``'v'``.
         clip_denoised: Clamp each step's estimate of the clean map to the range of the codes.
         max_batch: Most maps to denoise at once; None sets no bound.
         seed: Seed of the samples.
@@ -51,7 +51,7 @@ class EncodedMapHead(StochasticMapHead):
         num_classes: int,
         label_encoder: dict = dict(type='OneHotEncoder', scale=1.0),
         noise_schedule: dict = dict(type='LinearInterpolant'),
-        diffusion_sampler: dict = dict(type='DDIMSampler'),
+        diffusion_sampler: dict = dict(type='EulerSampler'),
         denoiser: dict = dict(type='mmdiffseg.CCDMUNet'),
         steps: int | None = 25,
         generations: int = 16,
@@ -80,16 +80,12 @@ class EncodedMapHead(StochasticMapHead):
             ignore_index=ignore_index,
             align_corners=align_corners,
         )
-        flow = isinstance(self.noise_schedule, LinearInterpolant)
-        known = ('x0', 'velocity') if flow else ('x0', 'eps', 'v')
-        if prediction_type not in known:
+        if isinstance(self.noise_schedule, LinearInterpolant) and prediction_type in ('eps', 'v'):
             raise ValueError(
-                f'prediction_type must be one of {known} with '
-                f'{type(self.noise_schedule).__name__}, got {prediction_type!r}'
+                'the line of a LinearInterpolant starts at alpha=0, where its network has to '
+                f"predict 'velocity' or 'x0', got {prediction_type!r}"
             )
-        self.preconditioner = None
-        if prediction_type != 'velocity':
-            self.preconditioner = Preconditioner(prediction_type)
+        self.preconditioner = Preconditioner(prediction_type)
         self.clip_denoised = clip_denoised
 
     def network_time(self, t: Tensor) -> Tensor:
@@ -99,10 +95,7 @@ class EncodedMapHead(StochasticMapHead):
     def predict_step(self, z_t: Tensor, t: Tensor, context: Any) -> tuple[Tensor, None]:
         """The estimate of the clean encoded map (G B, C, H, W)."""
         raw = self.denoise(z_t, t, context)
-        if self.preconditioner is None:
-            x0 = self.noise_schedule.velocity_to_x0(raw, z_t, t)
-        else:
-            x0 = self.preconditioner.estimate(raw, z_t, *self.noise_schedule.alpha_sigma(t))
+        x0 = self.preconditioner.estimate(raw, z_t, *self.noise_schedule.alpha_sigma(t))
         return x0, None
 
     def encode_output(self, output: Tensor, size: tuple[int, int]) -> Tensor:
@@ -149,10 +142,7 @@ class EncodedMapHead(StochasticMapHead):
         z_t, t, eps = self.corrupt(x0, draws or Draws())
         context = self.prepare(feature, [sample.metainfo for sample in batch_data_samples])
         raw = self.denoise(z_t, t, context)
-        if self.preconditioner is None:
-            target = self.noise_schedule.velocity(x0, eps)
-        else:
-            target = self.preconditioner.target(x0, eps, *self.noise_schedule.alpha_sigma(t))
+        target = self.preconditioner.target(x0, eps, *self.noise_schedule.alpha_sigma(t))
         valid = (labels != self.ignore_index)[:, None].expand_as(x0)
         error = (raw - target).square() * valid
         return dict(loss_mse=error.sum() / valid.sum().clamp(min=1))
