@@ -157,7 +157,7 @@ class SSNHead(DirectHead):
         *,
         draws: Draws | None = None,
     ) -> dict:
-        """Negative log-likelihood by Monte Carlo (paper, eq. 7).
+        """Negative log-likelihood by Monte Carlo.
 
         Args:
             inputs: Features of the backbone.
