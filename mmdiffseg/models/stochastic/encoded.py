@@ -25,7 +25,7 @@ class EncodedMapHead(StochasticMapHead):
     Args:
         in_channels: Channels of the image, or of the image and of its features.
         num_classes: Number K of classes.
-        label_encoder: Config of the label encoder; classes and ignore index are filled in.
+        label_encoder: Config of an encoder of fixed codes; classes and ignore index are filled in.
         noise_schedule: Config of the noise schedule.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the network; the channel numbers are filled in. It is told the times of
@@ -41,7 +41,7 @@ class EncodedMapHead(StochasticMapHead):
         align_corners: How maps are resized.
 
     Raises:
-        ValueError: ``prediction_type`` does not fit the schedule.
+        ValueError: ``prediction_type`` does not fit the schedule, or the codes are learned.
     """
 
     def __init__(
@@ -62,6 +62,11 @@ class EncodedMapHead(StochasticMapHead):
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
+        if 'reencode' in label_encoder:
+            raise ValueError(
+                'the network estimates codes, which nothing encodes again: leave out '
+                f'reencode={label_encoder["reencode"]!r}'
+            )
         super().__init__(
             in_channels=in_channels,
             num_classes=num_classes,
@@ -80,6 +85,11 @@ class EncodedMapHead(StochasticMapHead):
             ignore_index=ignore_index,
             align_corners=align_corners,
         )
+        if self.label_encoder.learned:
+            raise ValueError(
+                f'the codes of {type(self.label_encoder).__name__} are learned, and under a '
+                'squared error they would all become one: choose OneHotEncoder or AnalogBitsEncoder'
+            )
         if isinstance(self.noise_schedule, LinearInterpolant) and prediction_type in ('eps', 'v'):
             raise ValueError(
                 'the line of a LinearInterpolant starts at alpha=0, where its network has to '

@@ -75,3 +75,10 @@ def test_estimates_are_clamped_for_the_next_step_alone(build_head):
 def test_a_prediction_that_does_not_fit_a_flow_is_refused(build_head, prediction):
     with pytest.raises(ValueError, match=f"'velocity' or 'x0', got {prediction!r}"):
         build_head('EncodedMapHead', prediction_type=prediction)
+
+
+def test_an_encoder_that_does_not_fit_is_refused(build_head):
+    with pytest.raises(ValueError, match='codes of ClassEmbeddingEncoder are learned'):
+        build_head('EncodedMapHead', label_encoder=dict(type='ClassEmbeddingEncoder'))
+    with pytest.raises(ValueError, match="leave out reencode='soft'"):
+        build_head('EncodedMapHead', label_encoder=dict(type='OneHotEncoder', reencode='soft'))
