@@ -17,3 +17,6 @@ model = dict(
     checkpoints=[],
 )
 test_cfg = dict(type='TestLoop')
+train_dataloader = None
+val_dataloader = None
+val_evaluator = None
