@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmdiffseg.diffusion.samplers import Chain, Step
 from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import MODELS
 
 
@@ -114,10 +115,5 @@ class StochasticHead(DiffusionHead, BaseDecodeHead):
                 f'{self.image_size(feature)}: {type(self).__name__} draws at full resolution, it '
                 'needs a backbone that keeps it, such as mmdiffseg.IdentityBackbone'
             )
-        known = (labels >= 0) & (labels < self.num_classes) | (labels == self.ignore_index)
-        if not known.all():
-            raise ValueError(
-                f'labels must lie in [0, {self.num_classes}) or be {self.ignore_index} (ignored), '
-                f'got {labels[~known].unique().tolist()[:5]}: is num_classes right?'
-            )
+        check_labels(labels, self.num_classes, ignore_index=self.ignore_index)
         return labels
