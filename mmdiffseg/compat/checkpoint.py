@@ -20,6 +20,7 @@ from urllib.parse import quote, urlparse
 
 import numpy as np
 import torch
+import yaml
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer, print_log
 
@@ -161,7 +162,11 @@ def guard_mmengine(*, trust: bool = False) -> None:
     Args:
         trust: Unpickle whatever a file holds, and leave the configs in it as they are.
     """
+    from mmengine.fileio.handlers import yaml_handler
     from mmengine.runner.checkpoint import CheckpointLoader
+
+    # mmengine's own makes any Python object that a config or another file of YAML asks for
+    yaml_handler.Loader = yaml.FullLoader
 
     def load_from_file(filename: str, map_location: Any = None) -> Any:
         if '://' in filename:

@@ -26,7 +26,7 @@ class LabelEncoder(nn.Module):
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255, scale: float = 0.1) -> None:
         super().__init__()
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise ValueError(f'scale must be positive, got {scale}')
         self.num_classes = num_classes
         self.ignore_index = ignore_index

@@ -73,10 +73,34 @@ def run(
         main: What the tool does with its arguments.
         parse_args: Reads them.
     """
+    _end_in_a_sentence(lambda: main(parse_args()), debug='--debug' in sys.argv)
+
+
+def run_script(main: Callable[[], Any]) -> None:
+    """Run a tool that reads its own arguments, to the same end as :func:`run`.
+
+    Args:
+        main: The tool. A text that it exits with is a sentence about bad input.
+    """
+    debug = '--debug' in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != '--debug']
+
+    def call() -> None:
+        try:
+            main()
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                raise ValueError(end.code) from end
+            raise
+
+    _end_in_a_sentence(call, debug=debug)
+
+
+def _end_in_a_sentence(call: Callable[[], Any], *, debug: bool) -> None:
     try:
-        main(parse_args())
+        call()
     except Exception as error:
-        if '--debug' in sys.argv:
+        if debug:
             raise
         _log_traceback(error)
         print(f'{Path(sys.argv[0]).name}: error: {_sentence(error)}', file=sys.stderr)

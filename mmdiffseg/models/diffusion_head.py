@@ -88,6 +88,11 @@ class DiffusionHead:
             max_batch: Most maps to denoise at once; None sets no bound.
             seed: Seed of the noise drawn at test time.
         """
+        for name, value in dict(
+            steps=steps, generations=generations, max_batch=max_batch, seed=seed
+        ).items():
+            if value is not None and type(value) is not int:
+                raise ValueError(f'{name} must be a whole number, got {value!r}')
         if generations < 1:
             raise ValueError(f'generations must be at least 1, got {generations}')
         if max_batch is not None and max_batch < 1:
