@@ -73,6 +73,7 @@ def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False)
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         held = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise ValueError(f'{path} holds no `state_dict` and is none itself: it holds {held}.')
+    _check_named(checkpoint['state_dict'], path)
     _check_finite(checkpoint['state_dict'], path)
     return checkpoint
 
@@ -110,6 +111,20 @@ def _one_sentence(source: str | os.PathLike) -> Iterator[None]:
         if str(source) in str(error):  # already said by an inner reader
             raise
         raise ValueError(f'{source} is damaged or no checkpoint of torch: {error!r}') from error
+
+
+def _check_named(weights: Any, source: str | os.PathLike) -> None:
+    """Refuse what is no state dict.
+
+    Raises:
+        ValueError: It does not hold tensors by their names.
+    """
+    named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
+    if not named or not any(map(torch.is_tensor, weights.values())):
+        raise ValueError(
+            f'the `state_dict` in {source} holds no tensors by their names: give a checkpoint that '
+            'was saved with its weights'
+        )
 
 
 def _check_finite(weights: Any, source: str | os.PathLike) -> None:
@@ -192,6 +207,8 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
             content = loader(filename, *args, **kwargs)
         if isinstance(content, dict):
             _drop_unsafe_configs(content, filename)
+            if 'state_dict' in content:
+                _check_named(content['state_dict'], filename)
             _check_finite(content.get('state_dict', content), filename)
             _check_finite(content.get('ema_state_dict'), filename)
         return content

@@ -131,10 +131,17 @@ def read_config(path: str, changes: dict) -> Config:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: It is no config, or fails; the sentence names it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no config {path}')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program, which can fail in any way
+        cause = ' '.join(str(error).split())
+        raise ValueError(
+            f'{path} cannot be read as a config: {type(error).__name__}: {cause}'
+        ) from error
     cfg.merge_from_dict(changes)
     return cfg
 
@@ -143,6 +150,8 @@ def read_run_config(args: argparse.Namespace) -> Config:
     """Read the config of a training or test run, changed by the options of both."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, {})
+    if 'model' not in cfg:
+        raise ValueError(f'{args.config} has no model: give the config of one')
     name = Path(args.config).stem
     if args.split:
         launch.set_split(cfg, args.split)

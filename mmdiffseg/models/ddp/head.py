@@ -81,7 +81,7 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
             threshold=threshold,
             init_cfg=None,
         )
-        if len(sample_range) != 2 or not 0 <= sample_range[0] < sample_range[1] <= 1:
+        if not 0 <= sample_range[0] < sample_range[1] <= 1:
             raise ValueError(f'sample_range must rise within [0, 1], got {sample_range}')
         if time_input not in TIME_INPUTS:
             raise ValueError(f'time_input must be one of {TIME_INPUTS}, got {time_input!r}')
