@@ -120,7 +120,7 @@ def _check_named(weights: Any, source: str | os.PathLike) -> None:
         ValueError: It does not hold tensors by their names.
     """
     named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
-    if not named or not any(map(torch.is_tensor, weights.values())):
+    if not named or (weights and not any(map(torch.is_tensor, weights.values()))):
         raise ValueError(
             f'the `state_dict` in {source} holds no tensors by their names: give a checkpoint that '
             'was saved with its weights'

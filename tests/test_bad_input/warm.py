@@ -1,5 +1,6 @@
 """What the lines of Python in the table can use."""
 
+import numpy as np  # noqa: F401
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
