@@ -12,7 +12,7 @@ def marked(row):
     return pytest.param(row, id=f'{row.entry} {row.input}', marks=marks)
 
 
-@pytest.mark.parametrize('row', map(marked, ROWS))
+@pytest.mark.parametrize('row', [marked(row) for row in ROWS])
 def test_bad_input(context, box, row):
     given = [row.input] if row.entry == 'python' else shlex.split(row.input)
     done = forked.call(context, [row.entry, *given], box)
