@@ -178,7 +178,7 @@ ROWS = [
     Row('python', "build('LoadBEVFeature')(dict(img_path='zero.png'))", 'ValueError', 'zero.png is damaged or no file of numpy: No data left in file'),
     Row('python', "read_mask('float.tiff')", 'ValueError', 'float.tiff is a picture in colours (F): a mask has one channel, which is 0 off the conce'),
     Row('tools/analysis_tools/analyze_logs.py', 'log_none.json --out o.png', 2, "log_none.json has no 'mIoU', it has loss, step"),
-    Row('tools/analysis_tools/analyze_logs.py', 'log_none.json --keys loss --out log_none.json', 2, "Format 'json' is not supported (supported formats: avif, eps, gif, jpeg, jpg, pdf, pgf,"),
+    Row('tools/analysis_tools/analyze_logs.py', 'log_none.json --keys loss --out log_none.json', 2, 'log_none.json exists: choose another --out'),
     Row('tools/analysis_tools/analyze_logs.py', 'log_none.json --keys loss --legend a b --out o.png', 2, "--legend needs 1 names, one per run and key, got ['a', 'b']"),
     Row('tools/analysis_tools/confusion_matrix.py', 'ddp.py predictions o', 2, 'predictions/000000.png holds class 9 of 7: give the predictions of this config'),
     Row('tools/analysis_tools/confusion_matrix.py', 'ddp.py data/shapes/labels/val o --data-root label_nine', 2, 'label_nine/labels/val/000000.png holds labels outside [0, 7) that are not ignore_index=2'),
