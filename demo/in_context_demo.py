@@ -22,6 +22,7 @@ from PIL import Image
 
 import mmdiffseg  # noqa: F401  before what it mends
 from mmdiffseg.apis.in_context_inferencer import InContextInferencer, read_mask, video_frames
+from mmdiffseg.engine import command_line
 from mmdiffseg.visualization import label_overlay, panel
 
 #: the strong colours first, then their pale twins
@@ -168,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -14,6 +14,7 @@ from PIL import Image
 
 import mmdiffseg  # noqa: F401  before what it mends
 from mmdiffseg.apis.referring_inferencer import ReferringInferencer, read_rgb
+from mmdiffseg.engine import command_line
 from mmdiffseg.visualization.pages.referral import answer_page
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/_base_/models/ref_diff_tiny.py'
@@ -65,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

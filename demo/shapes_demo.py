@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine import command_line
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.visualization.pages.labels import draw_panel
 
@@ -151,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

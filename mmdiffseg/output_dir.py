@@ -45,6 +45,16 @@ def claim_output_dir(
     return folder
 
 
+def check_new_file(file: Path, *, overwrite: bool) -> None:
+    """Look whether a result would replace a file.
+
+    Raises:
+        FileExistsError: It would, without ``overwrite``.
+    """
+    if file.exists() and not overwrite:
+        raise FileExistsError(f'{file} exists: choose another --out, or give --overwrite')
+
+
 def finish_output_dir(folder: str | Path) -> None:
     """Say that all results are there, so that no later run overwrites them unasked."""
     Path(folder, MARK).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ bash tools/dist_test.sh CONFIG CHECKPOINT 8
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from mmdiffseg.engine import command_line, launch
 from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
@@ -32,7 +33,7 @@ def parse_args() -> Namespace:
         '--overwrite', action='store_true', help='write to folders that hold other files already'
     )
     args = parser.parse_args()
-    if args.out and args.out == args.show_dir:
+    if args.out and args.show_dir and Path(args.out).resolve() == Path(args.show_dir).resolve():
         parser.error('--out and --show-dir write files of the same names: give two folders')
     if args.film and not args.show_dir:
         parser.error('--film needs --show-dir to write to')

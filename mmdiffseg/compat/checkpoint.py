@@ -20,6 +20,7 @@ from urllib.parse import quote, urlparse
 
 import numpy as np
 import torch
+import yaml
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer, print_log
 
@@ -72,6 +73,7 @@ def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False)
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         held = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise ValueError(f'{path} holds no `state_dict` and is none itself: it holds {held}.')
+    _check_named(checkpoint['state_dict'], path)
     _check_finite(checkpoint['state_dict'], path)
     return checkpoint
 
@@ -109,6 +111,20 @@ def _one_sentence(source: str | os.PathLike) -> Iterator[None]:
         if str(source) in str(error):  # already said by an inner reader
             raise
         raise ValueError(f'{source} is damaged or no checkpoint of torch: {error!r}') from error
+
+
+def _check_named(weights: Any, source: str | os.PathLike) -> None:
+    """Refuse what is no state dict.
+
+    Raises:
+        ValueError: It does not hold tensors by their names.
+    """
+    named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
+    if not named or (weights and not any(map(torch.is_tensor, weights.values()))):
+        raise ValueError(
+            f'the `state_dict` in {source} holds no tensors by their names: give a checkpoint that '
+            'was saved with its weights'
+        )
 
 
 def _check_finite(weights: Any, source: str | os.PathLike) -> None:
@@ -161,7 +177,11 @@ def guard_mmengine(*, trust: bool = False) -> None:
     Args:
         trust: Unpickle whatever a file holds, and leave the configs in it as they are.
     """
+    from mmengine.fileio.handlers import yaml_handler
     from mmengine.runner.checkpoint import CheckpointLoader
+
+    # mmengine's own makes any Python object that a config or another file of YAML asks for
+    yaml_handler.Loader = yaml.FullLoader
 
     def load_from_file(filename: str, map_location: Any = None) -> Any:
         if '://' in filename:
@@ -187,6 +207,8 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
             content = loader(filename, *args, **kwargs)
         if isinstance(content, dict):
             _drop_unsafe_configs(content, filename)
+            if 'state_dict' in content:
+                _check_named(content['state_dict'], filename)
             _check_finite(content.get('state_dict', content), filename)
             _check_finite(content.get('ema_state_dict'), filename)
         return content

@@ -1,5 +1,7 @@
 """Depth as a continuous signal."""
 
+import math
+
 from torch import Tensor, nn
 
 from mmdiffseg.registry import LABEL_ENCODERS
@@ -25,9 +27,9 @@ class DepthEncoder(nn.Module):
 
     def __init__(self, *, min_depth: float, max_depth: float, scale: float = 0.1) -> None:
         super().__init__()
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise ValueError(f'scale must be positive, got {scale}')
-        if not 0 < min_depth < max_depth:
+        if not 0 < min_depth < max_depth < math.inf:
             raise ValueError(
                 f'need 0 < min_depth < max_depth, in metres, got {min_depth} and {max_depth}'
             )

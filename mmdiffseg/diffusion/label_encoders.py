@@ -39,7 +39,7 @@ class LabelEncoder(nn.Module):
         reencode: str = 'argmax',
     ) -> None:
         super().__init__()
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise ValueError(f'scale must be positive, got {scale}')
         if reencode not in REENCODINGS:
             raise ValueError(f'reencode must be one of {REENCODINGS}, got {reencode!r}')

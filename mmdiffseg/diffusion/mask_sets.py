@@ -1,5 +1,7 @@
 """Sets of masks as something to diffuse: Q slots, some of which hold objects (DFormer)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ class MaskSetEncoder(nn.Module):
         super().__init__()
         if encoding not in ENCODINGS:
             raise ValueError(f'encoding must be one of {ENCODINGS}, got {encoding!r}')
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise ValueError(f'scale must be positive, got {scale}')
         self.encoding = encoding
         self.scale = scale

@@ -1,5 +1,7 @@
 """Several binary masks at once as one signal."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ class MultiLabelEncoder(nn.Module):
 
     def __init__(self, *, num_classes: int, channels: int = 256, scale: float = 0.01) -> None:
         super().__init__()
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise ValueError(f'scale must be positive, got {scale}')
         self.num_classes = num_classes
         self.channels = channels

@@ -9,6 +9,8 @@ from mmdiffseg.diffusion.corruption import GaussianSchedule
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
+#: as many as the longest discrete chain in use; a chain of more is a slip of the keyboard
+MAX_STEPS = 1000
 SPACINGS = ('trailing', 'uniform', 'leading')
 
 
@@ -58,15 +60,22 @@ class ContinuousSchedule(GaussianSchedule):
         touch: ``trailing`` t_max only (DDP's grid), ``leading`` t_min only, ``uniform`` both.
 
         Args:
-            steps: Number of denoising steps, at least 1.
+            steps: Number of denoising steps, 1 to 1000.
             spacing: One of ``trailing``, ``uniform``, ``leading``.
             time_difference: How many further intervals each step jumps ahead (the asymmetric
                 intervals of Bit Diffusion; DDP uses 1). ``t_next`` never falls below ``t_min``.
             t_min: Cleanest time of the chain.
             t_max: Noisiest time of the chain, where it starts.
+
+        Raises:
+            ValueError: An argument lies outside its range.
         """
         if steps < 1:
             raise ValueError(f'steps must be at least 1, got {steps}')
+        if steps > MAX_STEPS:
+            raise ValueError(f'steps must be at most {MAX_STEPS}, got {steps}')
+        if not 0 <= time_difference < math.inf:
+            raise ValueError(f'time_difference must be 0 or more, got {time_difference}')
         if spacing not in SPACINGS:
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
         intervals = max(steps - 1, 1) if spacing == 'uniform' else steps

@@ -73,10 +73,34 @@ def run(
         main: What the tool does with its arguments.
         parse_args: Reads them.
     """
+    _end_in_a_sentence(lambda: main(parse_args()), debug='--debug' in sys.argv)
+
+
+def run_script(main: Callable[[], Any]) -> None:
+    """Run a tool that reads its own arguments, to the same end as :func:`run`.
+
+    Args:
+        main: The tool. A text that it exits with is a sentence about bad input.
+    """
+    debug = '--debug' in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != '--debug']
+
+    def call() -> None:
+        try:
+            main()
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                raise ValueError(end.code) from end
+            raise
+
+    _end_in_a_sentence(call, debug=debug)
+
+
+def _end_in_a_sentence(call: Callable[[], Any], *, debug: bool) -> None:
     try:
-        main(parse_args())
+        call()
     except Exception as error:
-        if '--debug' in sys.argv:
+        if debug:
             raise
         _log_traceback(error)
         print(f'{Path(sys.argv[0]).name}: error: {_sentence(error)}', file=sys.stderr)
@@ -107,10 +131,17 @@ def read_config(path: str, changes: dict) -> Config:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: It is no config, or fails; the sentence names it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no config {path}')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program, which can fail in any way
+        cause = ' '.join(str(error).split())
+        raise ValueError(
+            f'{path} cannot be read as a config: {type(error).__name__}: {cause}'
+        ) from error
     cfg.merge_from_dict(changes)
     return cfg
 
@@ -119,6 +150,8 @@ def read_run_config(args: argparse.Namespace) -> Config:
     """Read the config of a training or test run, changed by the options of both."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, {})
+    if 'model' not in cfg:
+        raise ValueError(f'{args.config} has no model: give the config of one')
     name = Path(args.config).stem
     if args.split:
         launch.set_split(cfg, args.split)

@@ -71,4 +71,4 @@ def run(convert_file: Callable[..., str], description: str) -> None:
     try:
         print(convert_file(args.src, args.dst, args.config, trust=args.trust))
     except (OSError, ValueError) as error:
-        parser.exit(1, f'{error}\n')
+        parser.exit(2, f'{error}\n')

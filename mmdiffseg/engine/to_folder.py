@@ -16,9 +16,13 @@ VOCABULARY = 'bpe_simple_vocab_16e6.txt.gz'
 def load_weights(path: str, *, trust: bool) -> dict[str, Tensor]:
     """Read a state dict from a file of torch or of safetensors."""
     if Path(path).suffix == '.safetensors':
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f'{path} is damaged or no file of safetensors: {error}') from error
     return load_checkpoint_file(path, trust=trust)['state_dict']
 
 

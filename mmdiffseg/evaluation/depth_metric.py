@@ -50,6 +50,10 @@ class DepthMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if crop is not None and crop not in CROPS:
             raise ValueError(f'crop must be one of {CROPS} or None, got {crop!r}')
+        if not 0 <= min_depth < max_depth:
+            raise ValueError(
+                f'need 0 <= min_depth < max_depth, in metres, got {min_depth} and {max_depth}'
+            )
         self.min_depth = min_depth
         self.max_depth = max_depth
         self.crop = crop

@@ -255,7 +255,7 @@ def test_options_without_a_counterpart_are_refused(
 ):
     with pytest.raises(SystemExit) as exit:
         converted(tmp_path, monkeypatch, config, **options)
-    assert exit.value.code == 1
+    assert exit.value.code == 2
     message = capsys.readouterr().err
     assert re.search(f'args.json has {sentence}', message)
     assert not (tmp_path / 'ours.pth').exists()

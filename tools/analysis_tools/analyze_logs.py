@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmdiffseg.engine import command_line
+from mmdiffseg.output_dir import check_new_file
 
 
 def parse_args() -> Namespace:
@@ -20,6 +21,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--title')
     parser.add_argument('--legend', nargs='+', help='one name per run and key')
     parser.add_argument('--out', type=Path, help='picture to write, instead of a window')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier --out')
     return parser.parse_args()
 
 
@@ -27,11 +29,14 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
     """Steps and values of one key.
 
     Raises:
-        ValueError: If the log never mentions the key.
+        ValueError: If the log is damaged or never mentions the key.
     """
     values, known = {}, set()
     for line in path.read_text().splitlines():
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f'{path} is damaged or no log: {error}') from error
         known |= record.keys()
         if key in record:
             values[record['step']] = record[key]
@@ -47,7 +52,9 @@ def main(args: Namespace) -> None:
     names = args.legend or [f'{path.parent.parent.name} {key}' for path, key in curves]
     if len(names) != len(curves):
         raise ValueError(f'--legend needs {len(curves)} names, one per run and key, got {names}')
-    if not args.out:
+    if args.out:
+        check_new_file(args.out, overwrite=args.overwrite)
+    else:
         command_line.need_display('write the picture to a file with --out')
 
     import matplotlib.pyplot as plt

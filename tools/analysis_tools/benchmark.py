@@ -33,6 +33,7 @@ from mmdiffseg.diffusion import Draws
 from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
 from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.output_dir import check_new_file
 
 
 def parse_args() -> Namespace:
@@ -52,6 +53,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--cpu-time', action='store_true', help='of all threads, no wall time')
     parser.add_argument('--decoder', action='store_true', help='also time one decoder pass')
     parser.add_argument('--out', type=Path, help='write the figures there, as JSON')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier --out')
     return parser.parse_args()
 
 
@@ -187,6 +189,8 @@ def table(rows: list[dict]) -> str:
 
 def main(args: Namespace) -> None:
     """Measure and print."""
+    if args.out:
+        check_new_file(args.out, overwrite=args.overwrite)
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)

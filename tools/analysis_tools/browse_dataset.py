@@ -6,6 +6,7 @@ python tools/analysis_tools/browse_dataset.py CONFIG --output-dir pictures --not
 from argparse import Namespace
 
 from mmdiffseg.engine import command_line, launch
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 
 
 def parse_args() -> Namespace:
@@ -22,6 +23,9 @@ def parse_args() -> Namespace:
 def main(args: Namespace) -> None:
     """Browse."""
     cfg = command_line.read_config(args.config, args.cfg_options)
+    if args.output_dir:
+        claim_output_dir(args.output_dir, inputs=launch.data_folders(cfg), overwrite=True)
+        finish_output_dir(args.output_dir)
     launch.check_data_roots(cfg, 'train')
     if args.not_show and not args.output_dir:
         raise ValueError('--not-show leaves nothing to see: give --output-dir too')

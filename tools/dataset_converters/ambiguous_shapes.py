@@ -35,6 +35,8 @@ from binary_folder import new_folder, show_progress
 from shapes import SPLITS, generate
 from shapes_world import CLASSES
 
+from mmdiffseg.engine import command_line
+
 HABITS = dict(careful=0.40, strict=0.25, generous=0.25, namer=0.10)
 UNCERTAIN_STARS = 5
 DRAWN_RATERS = 4
@@ -211,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

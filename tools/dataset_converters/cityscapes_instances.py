@@ -35,6 +35,8 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from mmdiffseg.engine import command_line
+
 # id of gtFine's label of each class, in the order of the lists
 CLASSES = dict(person=24, rider=25, car=26, truck=27, bus=28, train=31, motorcycle=32, bicycle=33)
 MIN_AREA = 100  # pixels; larger components are kept
@@ -231,4 +233,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -22,6 +22,7 @@ import mmcv
 import numpy as np
 
 from mmdiffseg.datasets.in_context.concepts import KINDS, concept_keys
+from mmdiffseg.engine import command_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

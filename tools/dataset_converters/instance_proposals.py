@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from mmdiffseg.datasets.transforms.load_instance_union import compress
+from mmdiffseg.engine import command_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -26,6 +26,8 @@ from binary_folder import new_folder, show_progress
 from PIL import Image
 from rater_folder import write_case
 
+from mmdiffseg.engine import command_line
+
 SIZE = 128
 RATERS = 4
 SPLITS = ('train', 'val', 'test')
@@ -133,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -18,6 +18,8 @@ from binary_folder import new_folder, show_progress, write_held_out, write_pair
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from mmdiffseg.engine import command_line
+
 SIZE = (512, 512)
 
 
@@ -92,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -17,6 +17,8 @@ import numpy as np
 from binary_folder import new_folder, show_progress
 from rater_folder import write_case
 
+from mmdiffseg.engine import command_line
+
 try:
     import nibabel
 except ModuleNotFoundError:
@@ -98,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -24,6 +24,8 @@ from binary_folder import new_folder, show_progress
 from PIL import Image
 from rater_folder import write_case, write_masks
 
+from mmdiffseg.engine import command_line
+
 CHASE_TRAINING_CHILDREN = 10
 DRIVE_SPLITS = dict(train='training', test='test')
 
@@ -107,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -33,6 +33,8 @@ import numpy as np
 from shapes_tasks import write_fewshot, write_refs
 from shapes_world import CLASSES, Painting, Scene, paint, sample_scene
 
+from mmdiffseg.engine import command_line
+
 SPLITS = ('train', 'val')
 FOLDERS = ('images', 'labels', 'depth', 'panoptic', 'maps')
 CATEGORIES = [
@@ -211,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

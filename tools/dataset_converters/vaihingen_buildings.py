@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from binary_folder import new_folder, show_progress, write_held_out, write_pair
 
+from mmdiffseg.engine import command_line
+
 SIZE = (256, 256)
 NUM_TRAIN = 100
 
@@ -86,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

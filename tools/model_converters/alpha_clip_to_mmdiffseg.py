@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import run
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
@@ -110,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

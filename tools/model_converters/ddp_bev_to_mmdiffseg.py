@@ -15,6 +15,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

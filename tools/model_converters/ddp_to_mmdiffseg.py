@@ -16,6 +16,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
@@ -123,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mmdiffseg.compat.detectron2 import load_detectron2_weights
 from mmdiffseg.diffusion.discrete import CosineBetas
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import run, write_checkpoint
 from mmdiffseg.models.backbones.swin import swin_from_timm
 
@@ -213,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.to_folder import (
     load_weights,
     make_parser,
@@ -165,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

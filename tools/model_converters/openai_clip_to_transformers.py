@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.to_folder import (
     load_weights,
     make_parser,
@@ -151,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import mmdiffseg
 from mmdiffseg.compat.checkpoint import local_file, read_file
 from mmdiffseg.datasets.in_context import InContextDataset
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import run
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

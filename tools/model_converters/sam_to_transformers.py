@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.to_folder import load_weights, make_parser, parse_args, shapes_of
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
@@ -138,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

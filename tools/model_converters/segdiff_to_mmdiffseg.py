@@ -24,6 +24,7 @@ from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.diffusion.discrete import discrete_time_pairs, space_timesteps
+from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import run, write_checkpoint
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
@@ -303,4 +304,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command_line.run_script(main)

@@ -33,8 +33,14 @@ class CheckpointMatchHook(Hook):
         """Compare names and shapes.
 
         Raises:
-            ValueError: If they differ and ``strict`` is set.
+            ValueError: If they differ and ``strict`` is set, or a training is to go on from a file
+                without its state.
         """
+        if runner._resume and not {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys():
+            raise ValueError(
+                'The checkpoint holds weights, but no state of a training to go on with: start a '
+                'new one from it by --cfg-options load_from=FILE, without --resume'
+            )
         model = runner.model
         weights = checkpoint.get('state_dict', checkpoint)
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}

@@ -65,6 +65,8 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
         align_corners: bool,
         threshold: float | None = None,
     ) -> None:
+        if num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, got {num_classes}')
         super().__init__(
             in_channels=in_channels,
             channels=channels,

@@ -135,6 +135,8 @@ class DeformableMapDecoder(BaseModule):
         time_modulation: bool = True,
     ) -> None:
         super().__init__()
+        if num_layers < 1:
+            raise ValueError(f'num_layers must be at least 1, got {num_layers}')
         self.feature_channels = feature_channels
         self.transform = ConvModule(feature_channels + map_channels, channels, 1, act_cfg=None)
         self.time_mlp = time_mlp(4 * channels)

@@ -80,6 +80,8 @@ class DDPHead(DDPBaseHead):
     ) -> None:
         if accumulation not in (False, 'prob'):
             raise ValueError(f"accumulation must be False or 'prob', got {accumulation!r}")
+        if self_aligned not in (False, True):
+            raise ValueError(f'self_aligned must be True or False, got {self_aligned!r}')
         if LABEL_ENCODERS.get(label_encoder['type']).learned:
             label_encoder = {'channels': channels, **label_encoder}
         super().__init__(

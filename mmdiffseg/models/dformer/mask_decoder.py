@@ -121,6 +121,10 @@ class NoisyMaskDecoder(Mask2FormerHead):
             raise ValueError(
                 f'time_modulation must be one of {TIME_MODULATIONS}, got {time_modulation!r}'
             )
+        for name, least in dict(num_queries=1, num_things_classes=0, num_stuff_classes=0).items():
+            value = mask2former.get(name, least)
+            if value < least:
+                raise ValueError(f'{name} must be at least {least}, got {value}')
         super().__init__(feat_channels=feat_channels, **mask2former)
         del self.query_feat  # the noisy masks stand in its place
         self.time_modulation = time_modulation

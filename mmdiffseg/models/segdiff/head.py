@@ -101,6 +101,11 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
+        if num_classes < 2:
+            raise ValueError(
+                f'num_classes must be at least 2, got {num_classes}: a binary task has the classes '
+                'background and object'
+            )
         super().__init__(
             in_channels=in_channels,
             channels=in_channels,

@@ -1,0 +1,46 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import bad_files  # noqa: E402
+import forked  # noqa: E402
+
+
+@pytest.fixture(scope='session')
+def context():
+    return forked.server()
+
+
+@pytest.fixture(scope='session')
+def made_box(tmp_path_factory, shapes_root):
+    """The folder in which all calls run, and what its files were like before the first."""
+    root = tmp_path_factory.mktemp('bad') / 'box'
+    bad_files.make(root, shapes_root)
+    return root, state(root)
+
+
+@pytest.fixture
+def box(made_box):
+    """The folder, of which a test may change nothing: no file of it, and no code of it may run."""
+    root, before = made_box
+    yield root
+    after = state(root)
+    for path in after.keys() - before.keys():
+        path.unlink()
+    marker = root.with_name(bad_files.MARKER)
+    ran = marker.exists()
+    marker.unlink(missing_ok=True)
+    assert not ran, 'code out of a file has run'
+    lost = [str(path) for path, was in before.items() if after.get(path) != was]
+    assert not lost, f'lost or overwritten: {lost}'
+
+
+def state(root):
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in root.rglob('*')
+        if path.is_file()
+    }
