@@ -1,6 +1,8 @@
 import logging
+import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,20 @@ def shapes_root(make_shapes, tmp_path_factory):
     done = make_shapes(root, '--train', 6, '--val', 3, '--size', 64, 64)
     assert done.returncode == 0, done.stderr
     return root
+
+
+@pytest.fixture
+def refusal(capsys):
+    """A context in which a tool must refuse its input: exit code 2 and a sentence."""
+
+    @contextmanager
+    def expect(sentence):
+        with pytest.raises(SystemExit) as end:
+            yield
+        assert end.value.code == 2
+        assert re.search(sentence, capsys.readouterr().err)
+
+    return expect
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def save(path, pixels):
     return path
 
 
-def test_demo_answers_and_overwrites_nothing(demo, tmp_path):
+def test_demo_answers_and_overwrites_nothing(demo, tmp_path, refusal):
     prompt = save(tmp_path / 'a.png', picture(90, 40)), save(tmp_path / 'mask.png', disc(90, 40))
     query = save(tmp_path / 'out/c.png', picture(50, 70))
     before = query.read_bytes()
@@ -180,17 +180,17 @@ def test_demo_answers_and_overwrites_nothing(demo, tmp_path):
     blue, orange = (31, 119, 180), (255, 127, 14)
     assert all((page[-30:] == colour).all(axis=2).sum() > 50 for colour in (blue, orange))  # legend
 
-    with pytest.raises(SystemExit, match='c.png exists: choose another --out, or add --overwrite'):
+    with refusal('c.png exists: choose another --out, or add --overwrite'):
         demo('--queries', query, *concepts)
     demo('--queries', query, *concepts, '--overwrite')
-    with pytest.raises(SystemExit, match='labels/c.png is an input: choose another --out'):
+    with refusal('labels/c.png is an input: choose another --out'):
         label = tmp_path / 'out/labels/c.png'
         demo('--queries', query, '--concept', 'cat', prompt[0], label, '--overwrite')
-    with pytest.raises(SystemExit, match='2 pictures are called c: rename them'):
+    with refusal('2 pictures are called c: rename them'):
         demo('--queries', query, save(tmp_path / 'b/c.png', picture(9, 9)), *concepts)
-    with pytest.raises(SystemExit, match='there is no file .*nowhere.png'):
+    with refusal('there is no file .*nowhere.png'):
         demo('--queries', tmp_path / 'nowhere.png', *concepts)
-    with pytest.raises(SystemExit, match='the prompt .*a.png is 40x90 and its mask 8x8'):
+    with refusal('the prompt .*a.png is 40x90 and its mask 8x8'):
         small = save(tmp_path / 'small.png', disc(8, 8))
         demo('--queries', prompt[0], '--concept', 'cat', prompt[0], small)
 

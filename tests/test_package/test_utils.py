@@ -21,11 +21,11 @@ MIM = Path(mmdiffseg.__file__).parent / '.mim'
     ],
 )
 def test_a_model_of_the_hub_is_built_in_its_host(name, host, head):
-    before = DefaultScope.get_current_instance()
+    DefaultScope._instance_dict.clear()  # as in a fresh process
     model = get_model(f'mmdiffseg::{name}')
     assert type(model).__module__.startswith(host)
     assert type(getattr(model, head)).__module__.startswith('mmdiffseg')
-    assert DefaultScope.get_current_instance() is before
+    assert DefaultScope.get_current_instance() is None
 
 
 def test_the_default_scope_is_left_alone_on_request():
