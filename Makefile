@@ -28,7 +28,7 @@ demo: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python demo/shapes_demo.py
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-recipe: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m recipe

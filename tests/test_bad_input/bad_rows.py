@@ -110,7 +110,7 @@ ROWS = [
     Row('tools/misc/publish_model.py', 'hostile_cfg.pth out.pth', 2, "line 1 of the config is more than a plain value: open('"),
     Row('tools/misc/publish_model.py', 'hostile_raw.pth out.pth', 2, 'hostile_raw.pth is damaged or holds more than tensors and plain values, which can run co'),
     Row('tools/misc/publish_model.py', 'nan.pth out.pth', 2, 'nan.pth holds weights that are not finite, the first of them decode_head.conv_seg.weight'),
-    Row('tools/misc/publish_model.py', 'good.pth out.pth', 2, 'the `state_dict` in strings.pth holds no tensors by their names'),
+    Row('tools/misc/publish_model.py', 'good.pth out.pth', 2, 'the checkpoint does not hold meta.dataset_meta and meta.cfg: publish one that tools/trai'),
     Row('tools/misc/publish_model.py', 'number.pth out.pth', 2, 'the `state_dict` in number.pth holds no tensors by their names: give a checkpoint that w'),
     Row('tools/misc/publish_model.py', 'strings.pth out.pth', 2, 'the `state_dict` in strings.pth holds no tensors by their names'),
     Row('tools/misc/publish_model.py', 'empty.pth out.pth', 2, 'empty.pth is damaged or no checkpoint of torch: EOFError()'),
