@@ -44,7 +44,10 @@ def test_a_finished_environment_is_used_as_it_is(tmp_path):
     script(tmp_path / 'bin' / 'python', 'exit 1')
     (tmp_path / '.mmdiffseg-onedl').touch()
     done = make('-n', 'test', f'VENV={tmp_path}')
-    assert done.stdout.strip() == f'OMP_NUM_THREADS=1 {tmp_path}/bin/python -m pytest -n 2 --dist loadfile'
+    assert (
+        done.stdout.strip()
+        == f'OMP_NUM_THREADS=1 {tmp_path}/bin/python -m pytest -n 2 --dist loadfile'
+    )
 
 
 def fake_environment(folder, *, uv):
