@@ -232,3 +232,14 @@ def decoder_blocks(
                 layers.append(Upsample(width))
             blocks.append(TimeSequential(*layers))
     return blocks
+
+
+def check_stride(unet: nn.Module, image: Tensor) -> None:
+    """Refuse images (..., H, W) that cannot be halved evenly down to the stride of a U-Net."""
+    h, w = image.shape[-2:]
+    if h % unet.stride or w % unet.stride:
+        raise ValueError(
+            f'the stride of {type(unet).__name__} is {unet.stride}, so the height and width of an '
+            f"image must be multiples of {unet.stride}, got {h}x{w}: set 'size_divisor="
+            f"{unet.stride}' in the data_preprocessor's test_cfg and train on crops of such a size"
+        )

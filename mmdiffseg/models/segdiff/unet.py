@@ -15,6 +15,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     ResBlock,
     SelfAttention,
     TimeSequential,
+    check_stride,
     decoder_blocks,
     encoder_blocks,
 )
@@ -180,14 +181,7 @@ class SegDiffUNet(BaseModule):
             raise ValueError(
                 'class_ids are needed if and only if the denoiser is built with num_image_classes'
             )
-        h, w = feature.shape[-2:]
-        if h % self.stride or w % self.stride:
-            raise ValueError(
-                f'the stride of {type(self).__name__} is {self.stride}, so the height and width of '
-                f'an image must be multiples of {self.stride}, got {h}x{w}: set '
-                f"'size_divisor={self.stride}' in the data_preprocessor's test_cfg and train on "
-                f'crops of such a size'
-            )
+        check_stride(self, feature)
         if self.fusion == 'add':
             feature = self.feature_layers(feature)
         elif self.fusion == 'input_concat':

@@ -15,6 +15,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     ResBlock,
     SelfAttention,
     TimeSequential,
+    check_stride,
     decoder_blocks,
     encoder_blocks,
 )
@@ -171,14 +172,8 @@ class CCDMUNet(BaseModule):
             raise ValueError(
                 'features are needed if and only if the denoiser is built with feature_channels'
             )
+        check_stride(self, image)
         h, w = image.shape[-2:]
-        if h % self.stride or w % self.stride:
-            raise ValueError(
-                f'the stride of {type(self).__name__} is {self.stride}, so the height and width of '
-                f'an image must be multiples of {self.stride}, got {h}x{w}: set '
-                f"'size_divisor={self.stride}' in the data_preprocessor's test_cfg and train on "
-                f'crops of such a size'
-            )
         if features is not None:
             size = (h // self.feature_stride, w // self.feature_stride)
             features = F.interpolate(features, size, mode='bilinear', align_corners=False)
