@@ -10,8 +10,12 @@ from mmdiffseg.registry import MODELS
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def import_extra(name: str) -> ModuleType:
-    """Import diffusers, transformers or peft, which only the latent methods need.
+def import_extra(name: str, *, extra: str = 'latent') -> ModuleType:
+    """Import a package that only some parts need.
+
+    Args:
+        name: Of the module.
+        extra: Which extra of mmdiffseg installs it; ``latent`` brings diffusers, transformers, peft.
 
     Raises:
         ImportError: It is not installed.
@@ -21,8 +25,8 @@ def import_extra(name: str) -> ModuleType:
     except ImportError as error:
         missing = error.name or name  # what `name` itself imports may be missing too
         raise ImportError(
-            f'the latent methods need {missing} ({error}): in a clone of mmdiffseg, run '
-            '`pip install -e ".[latent]"`'
+            f'{missing} is missing ({error}): run `pip install "mmdiffseg[{extra}]"`, or in a '
+            f'clone of mmdiffseg `pip install -e ".[{extra}]"`'
         ) from error
 
 

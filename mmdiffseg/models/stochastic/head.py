@@ -61,7 +61,10 @@ class StochasticHead(DiffusionHead, BaseDecodeHead):
         """Build the network for noisy maps and outputs of so many channels."""
         image_channels, *features = [self.in_channels] if self.needs_one_map else self.in_channels
         if features:
-            config = {**config, 'feature_channels': features[0]}
+            config = {
+                **config,
+                'feature_channels': features if len(features) > 1 else features[0],
+            }
         self.denoiser = MODELS.build(
             {
                 **config,
