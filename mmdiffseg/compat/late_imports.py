@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import LazyLoader, find_spec
+from importlib.util import LazyLoader, _LazyModule, find_spec
 from types import ModuleType
 from typing import Any
 
@@ -46,6 +46,28 @@ class _OptimizersLoader(SourceFileLoader):
             module.OPTIMIZERS.register_module(name='Adafactor', module=_adafactor)
 
 
+class _Late(ModuleType):
+    """A module that runs when something of it is used, and not when somebody looks where it is.
+
+    `inspect` asks every module for its `__file__`. That may happen in the middle of an import of
+    torch, where timm cannot be imported yet.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ('__file__', '__name__', '__spec__'):
+            return ModuleType.__getattribute__(self, name)
+        self.__class__ = _LazyModule
+        return getattr(self, name)
+
+
+class _LateLoader(LazyLoader):
+    """Loads a module as `_Late`."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.__class__ = _Late
+
+
 class _LateFinder:
     """Finds timm, to be run when something of it is used, and mmengine's optimizers."""
 
@@ -54,7 +76,7 @@ class _LateFinder:
             return None
         spec = PathFinder.find_spec(fullname, path)
         if spec is not None and fullname == 'timm':
-            spec.loader = LazyLoader(spec.loader)
+            spec.loader = _LateLoader(spec.loader)
         elif spec is not None:
             spec.loader = _OptimizersLoader(fullname, spec.origin)
         return spec

@@ -15,7 +15,7 @@ def import_extra(name: str, *, extra: str = 'latent') -> ModuleType:
 
     Args:
         name: Of the module.
-        extra: Which extra of mmdiffseg installs it; ``latent`` brings diffusers, transformers, peft.
+        extra: The extra of mmdiffseg that brings it, such as ``latent`` for diffusers.
 
     Raises:
         ImportError: It is not installed.

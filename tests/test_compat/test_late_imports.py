@@ -42,6 +42,19 @@ print(type(build_optim_wrapper(torch.nn.Linear(2, 2), cfg).optimizer).__module__
     assert run(code) == 'transformers.optimization'
 
 
+def test_a_look_at_where_timm_lies_does_not_run_it():
+    pytest.importorskip('timm')
+    code = """
+import inspect, sys
+import mmdiffseg, timm
+inspect.getmodule(inspect.currentframe())
+assert timm.__file__ and timm.__name__ == 'timm'
+assert 'timm.models' not in sys.modules
+print(callable(timm.create_model))
+"""
+    assert run(code) == 'True'
+
+
 def test_a_hidden_package_comes_back(monkeypatch):
     from mmdiffseg.compat.late_imports import hidden
 
