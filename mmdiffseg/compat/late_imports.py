@@ -54,7 +54,7 @@ class _Late(ModuleType):
     """
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ('__file__', '__name__', '__spec__'):
+        if name in ('__class__', '__file__', '__loader__', '__name__', '__spec__'):
             return ModuleType.__getattribute__(self, name)
         self.__class__ = _LazyModule
         return getattr(self, name)
