@@ -1,8 +1,23 @@
 """Diffusion models for image segmentation, as ordinary OpenMMLab models."""
 
+from importlib import import_module
+from typing import Any
+
 from mmdiffseg import compat
 from mmdiffseg.version import __version__
 
 compat.apply()
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'load', 'train']
+# imported when they are asked for: the package itself is light
+_LATE = {'load': 'mmdiffseg.apis.load', 'train': 'mmdiffseg.apis.train_on_folder'}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(_LATE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

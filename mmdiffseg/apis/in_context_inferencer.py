@@ -5,21 +5,21 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
-from PIL import Image
 
+from mmdiffseg.apis.masks import read_mask
+from mmdiffseg.apis.pictures import Picture, check_pixels, read_pixels
+from mmdiffseg.apis.tasks import InContextTask
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.models.in_context import EncodedPrompts, InContextSegmentor
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
 
-Picture = str | os.PathLike | NDArray
+Source = str | os.PathLike | NDArray
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
@@ -64,10 +64,9 @@ class InContextInferencer:
             weights = load_checkpoint_file(checkpoint)['state_dict']
             load_exactly(self.model, weights, source=str(checkpoint))
         self.model.to(device).eval()
-        self.size = config.model.data_preprocessor.size
+        self.task = InContextTask(self.model)
 
-    @torch.no_grad()
-    def encode(self, images: Sequence[Picture], masks: Sequence[Picture]) -> EncodedPrompts:
+    def encode(self, images: Sequence[Source], masks: Sequence[Source]) -> EncodedPrompts:
         """Encode the prompts of one concept, once for any number of queries.
 
         Args:
@@ -78,35 +77,12 @@ class InContextInferencer:
             ValueError: There is no prompt, a picture or mask cannot be used, or a mask is empty or
                 not of the size of its picture.
         """
-        images, masks = _listed(images), _listed(masks)
-        if not images or len(images) != len(masks):
-            raise ValueError(
-                f'a concept needs prompts, each a picture and its mask, got {len(images)} pictures '
-                f'and {len(masks)} masks'
-            )
-        pictures, areas = [], []
-        for image, mask in zip(images, masks, strict=True):
-            picture, area = _read(image), read_mask(mask) != 0
-            if picture.shape[:2] != area.shape:
-                raise ValueError(
-                    f'the prompt {_name(image)} is {picture.shape[1]}x{picture.shape[0]} and its '
-                    f'mask {area.shape[1]}x{area.shape[0]}: give the mask of this picture'
-                )
-            if not area.any():
-                raise ValueError(f'the mask of the prompt {_name(image)} is empty')
-            pictures.append([self._resized(picture)])  # a batch of one
-            area = area.astype(np.uint8)
-            scale = (self.size, self.size)
-            areas.append([torch.from_numpy(mmcv.imrescale(area, scale, interpolation='nearest'))])
-        # the preprocessor wants a query, which does not matter here
-        inputs = dict(query=pictures[0], prompts=pictures, prompt_masks=areas)
-        inputs = self.model.data_preprocessor(dict(inputs=inputs))['inputs']
-        return self.model.encode_prompts(inputs['prompts'], inputs['prompt_masks'])
+        pictures = [_read(image) for image in _listed(images)]
+        return self.task.encode(pictures, [read_mask(mask) for mask in _listed(masks)])
 
-    @torch.no_grad()
     def __call__(
         self,
-        images: Sequence[Picture],
+        images: Sequence[Source],
         concepts: Mapping[str, EncodedPrompts],
         *,
         batch_size: int = 8,
@@ -129,18 +105,15 @@ class InContextInferencer:
             raise ValueError('nothing to look for: encode at least one concept')
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, got {batch_size}')
-        images = _listed(images)
-        prompts, samples = list(concepts.values()), []
+        images, samples = _listed(images), []
         for first in range(0, len(images), batch_size):
-            data = self._batch(images[first : first + batch_size])
-            if len(prompts) == 1:
-                samples += self.model.predict(**data, prompts=prompts[0])
-            else:
-                samples += self.model.predict_concepts(**data, concepts=prompts)
+            part = images[first : first + batch_size]
+            items = [self.task.prepare(_read(image)) for image in part]
+            samples += self.task.find(items, list(concepts.values()))
         return samples
 
     def video(
-        self, frames: str | os.PathLike, first_mask: Picture, *, batch_size: int = 8
+        self, frames: str | os.PathLike, first_mask: Source, *, batch_size: int = 8
     ) -> Iterator[tuple[Path, SegDataSample]]:
         """Find in later frames what the mask of the first shows, in each frame on its own.
 
@@ -169,22 +142,6 @@ class InContextInferencer:
                 sample.pred_sem_seg.data = to_label.to(found.device)[found]
                 yield path, sample
 
-    def _resized(self, picture: NDArray) -> torch.Tensor:
-        """A picture (H, W, 3) BGR as (3, h, w) whose longer side is that of the model."""
-        small = mmcv.imrescale(picture, (self.size, self.size))
-        return torch.from_numpy(small).permute(2, 0, 1)
-
-    def _batch(self, images: Sequence[Picture]) -> dict:
-        queries, samples = [], []
-        for image in images:
-            picture = _read(image)
-            queries.append(self._resized(picture))
-            meta = dict(
-                img_path=_name(image), ori_shape=picture.shape[:2], img_shape=queries[-1].shape[1:]
-            )
-            samples.append(SegDataSample(metainfo=meta))
-        return self.model.data_preprocessor(dict(inputs=dict(query=queries), data_samples=samples))
-
 
 def video_frames(folder: str | os.PathLike) -> list[Path]:
     """List the frames of a video, in the order of their names.
@@ -198,50 +155,18 @@ def video_frames(folder: str | os.PathLike) -> list[Path]:
     return paths
 
 
-def read_mask(mask: Picture) -> NDArray:
-    """Read labels (H, W) of whole numbers from 0; a palette PNG gives its indices.
-
-    Raises:
-        ValueError: These are no labels but colours, fractions or negative numbers.
-    """
-    if not isinstance(mask, np.ndarray):
-        with Image.open(mask) as image:
-            if image.mode not in ('1', 'L', 'P', 'I', 'I;16'):
-                raise ValueError(
-                    f'{mask} is a picture in colours ({image.mode}): a mask has one channel, which '
-                    'is 0 off the concept'
-                )
-            mask = np.array(image)
-    if mask.ndim != 2 or mask.dtype.kind not in 'bui' or mask.min(initial=0) < 0:
-        raise ValueError(
-            f'a mask must be (H, W) of whole numbers from 0, got {mask.dtype} {mask.shape} from '
-            f'{mask.min(initial=0)}'
-        )
-    return mask.astype(np.uint8) if mask.dtype == bool else mask
+def _read(image: Source) -> Picture:
+    if isinstance(image, np.ndarray) and image.ndim != 3:
+        raise ValueError(f'a picture must be (H, W, 3) uint8 RGB, got {image.dtype} {image.shape}')
+    pixels = check_pixels(image) if isinstance(image, np.ndarray) else read_pixels(image)
+    return Picture(pixels=pixels, name=_name(image))
 
 
-def _read(image: Picture) -> NDArray:
-    """A picture (H, W, 3) uint8 BGR."""
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f'a picture must be (H, W, 3) uint8 RGB, got {image.dtype} {image.shape}'
-            )
-        return np.ascontiguousarray(image[..., ::-1])
-    try:
-        picture = mmcv.imread(image)
-    except cv2.error:  # an empty file
-        picture = None
-    if picture is None:
-        raise ValueError(f'{image} cannot be read as a picture')
-    return picture
-
-
-def _name(image: Picture) -> str:
+def _name(image: Source) -> str:
     return 'picture' if isinstance(image, np.ndarray) else str(image)
 
 
-def _listed(pictures: Sequence[Picture]) -> list[Picture]:
+def _listed(pictures: Sequence[Source]) -> list[Source]:
     if isinstance(pictures, (str, os.PathLike, np.ndarray)):
         raise ValueError('pictures and masks come in lists: put a single one in brackets')
     return list(pictures)

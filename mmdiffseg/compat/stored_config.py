@@ -73,7 +73,11 @@ def check_stored_config(text: str) -> None:
     Raises:
         ValueError: It can; the sentence shows where.
     """
-    config = read_config(text)
+    check_plain_config(read_config(text))
+
+
+def check_plain_config(config: dict[str, Any]) -> None:
+    """Check a config that has been read as data; see :func:`check_stored_config`."""
     if '_base_' in config:
         raise ValueError(f'the config is built on other files: {config["_base_"]}')
     imports = config.get('custom_imports') or {}

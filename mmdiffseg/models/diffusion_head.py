@@ -149,6 +149,10 @@ class DiffusionHead:
         """Class probabilities (G B, K, h, w) that an output stands for."""
         raise NotImplementedError
 
+    def summary_probabilities(self, summary: Tensor) -> Tensor:
+        """Class probabilities (B, K, H, W) that a summary of :meth:`predict` stands for."""
+        return summary if self.accumulation else self.probabilities(summary)
+
     def class_maps(self, output: Any) -> Tensor:
         """Maps of all classes (G B, K, h, w) that an output stands for; most are such maps."""
         return output

@@ -63,8 +63,11 @@ class DFormerSegHead(DFormerHead):
 
     def probabilities(self, output: MaskPrediction) -> Tensor:
         """Class probabilities (G B, K, H / 4, W / 4): the scores, made to sum to 1."""
-        scores = self.class_maps(output)
-        return scores / scores.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        return self.summary_probabilities(self.class_maps(output))
+
+    def summary_probabilities(self, summary: Tensor) -> Tensor:
+        """See :meth:`DiffusionHead.summary_probabilities`; scores are made to sum to 1."""
+        return summary / summary.sum(dim=1, keepdim=True).clamp(min=1e-6)
 
     def predict_by_feat(
         self, output: MaskPrediction | Tensor, batch_img_metas: list[dict]

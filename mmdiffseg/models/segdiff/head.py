@@ -196,6 +196,10 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
         """Class probabilities (B, K, H, W) of the maps of all classes near -1 and +1."""
         return self.mask_probabilities(self.encode_output(output, output.shape[2:]))
 
+    def summary_probabilities(self, summary: Tensor) -> Tensor:
+        """See :meth:`DiffusionHead.summary_probabilities`; more than two are made to sum to 1."""
+        return summary / summary.sum(dim=1, keepdim=True).clamp(min=1e-6)
+
     def mask_probabilities(self, masks: Tensor) -> Tensor:
         """Class probabilities (..., K, H, W) of masks (..., C, H, W) near -1 and +1."""
         probs = ((masks / self.label_encoder.scale + 1) / 2).clamp(0, 1)

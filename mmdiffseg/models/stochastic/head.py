@@ -105,6 +105,10 @@ class StochasticHead(DiffusionHead, BaseDecodeHead):
         """Mean class probabilities (B, K, H, W) of the samples."""
         return self.generate(chains, images).mean(dim=0)
 
+    def summary_probabilities(self, summary: Tensor) -> Tensor:
+        """See :meth:`DiffusionHead.summary_probabilities`; the summary is probabilities."""
+        return summary
+
     def labels(self, batch_data_samples: SampleList, feature: Tensor | list[Tensor]) -> Tensor:
         """The true labels (B, H, W) of a batch.
 

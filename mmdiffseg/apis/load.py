@@ -1,0 +1,142 @@
+"""Load a model by name, folder, hub id, or config and checkpoint."""
+
+import os
+import re
+import warnings
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmdiffseg.apis.classes import describe_classes
+from mmdiffseg.apis.model_folder import CARD, CONFIG, WEIGHTS, load_weights, read_model_folder
+from mmdiffseg.apis.segmenter import Segmenter
+from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.compat.stored_config import check_plain_config, read_config
+from mmdiffseg.models.weights import load_exactly
+
+ZOO = Path(__file__).resolve().parents[1] / 'zoo'
+HUB_ID = re.compile(r'(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?')
+#: counts the batches of training, so that some checkpoints lack it
+COUNTERS = r'.*num_batches_tracked'
+
+
+def load(
+    source: str | os.PathLike | None = None,
+    *,
+    config: str | os.PathLike | Config | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    device: str | None = None,
+    precision: str = 'auto',
+) -> Segmenter:
+    """Load a model.
+
+    Args:
+        source: Name of a shipped model, a model folder, or ``owner/name`` of the Hugging Face Hub,
+            pinned by ``owner/name@revision``. What the Hub gave once is found offline again.
+        config: Config of mmseg or mmdet, or its file, instead of a ``source``.
+        checkpoint: Its weights, a file or URL; without them the results mean nothing. With a
+            checkpoint alone, the config is the one that lies in it.
+        device: Where to run; by default a GPU if there is one.
+        precision: See :class:`Segmenter`.
+
+    Raises:
+        FileNotFoundError: There is no such model or file.
+        ValueError: The model is damaged, or its weights do not fit.
+
+    Example:
+        >>> model = mmdiffseg.load('nuclei')
+        >>> result = model('cells.png')
+        >>> result.save('out')
+    """
+    if (source is None) == (config is None and checkpoint is None):
+        raise ValueError('give either the name or folder of a model, or a config and checkpoint')
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if source is not None:
+        found = read_model_folder(find_model(source))
+        config, meta = Config(found.config), found.meta
+        model = build_model(config)
+        load_weights(model, found.weights)
+        meta = {**meta, **describe_classes(model, config, meta), 'source': str(source)}
+    else:
+        weights = {} if checkpoint is None else load_checkpoint_file(checkpoint)
+        config = _config_of(config, weights, checkpoint)
+        model = build_model(config)
+        if checkpoint is None:
+            warnings.warn(
+                'the model is not trained, so its results mean nothing: give a checkpoint',
+                stacklevel=2,
+            )
+        else:
+            load_exactly(model, weights['state_dict'], source=str(checkpoint), fresh=COUNTERS)
+        stored = weights.get('meta', {}).get('dataset_meta')
+        meta = {**describe_classes(model, config, stored), 'source': str(checkpoint or 'untrained')}
+    return Segmenter(model=model, config=config, meta=meta, device=device, precision=precision)
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that come with this package: their folders by name."""
+    return {path.parent.name: path.parent for path in sorted(ZOO.glob(f'*/{CONFIG}'))}
+
+
+def find_model(source: str | os.PathLike) -> Path:
+    """Find the folder of a model, downloading it from the Hub if need be; see :func:`load`."""
+    text, shipped = os.fspath(source), shipped_models()
+    if text in shipped:
+        return shipped[text]
+    path = Path(text).expanduser()
+    hub = HUB_ID.fullmatch(text)
+    if path.exists() or hub is None or path.parent.is_dir():
+        if not path.exists():
+            raise FileNotFoundError(
+                f'there is no model {text}: give one of those shipped '
+                f'({", ".join(shipped) or "none"}), a model folder, or owner/name of the Hub'
+            )
+        return path
+    return _from_hub(hub['id'], hub['revision'])
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(name, revision=revision, allow_patterns=[WEIGHTS, CONFIG, CARD])
+    except Exception as error:  # the library raises some ten kinds, by what the network does
+        at = f' at {revision}' if revision else ''
+        cause = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(
+            f'{name}{at} is neither a folder here nor to be had from the Hub: {cause}'
+        ) from error
+    return Path(folder)
+
+
+def _config_of(
+    config: str | os.PathLike | Config | None, checkpoint: dict, source: str | os.PathLike | None
+) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is not None:
+        if not Path(config).is_file():
+            raise FileNotFoundError(f'there is no config {config}')
+        return Config.fromfile(config)
+    text = checkpoint.get('meta', {}).get('cfg')
+    if not isinstance(text, str):
+        raise ValueError(f'{source} holds no config: give the one it was trained with')
+    plain = read_config(text)
+    check_plain_config(plain)
+    return Config(plain)
+
+
+def build_model(config: Config) -> nn.Module:
+    """Build the model of a config, without the weights that its training began with."""
+    if 'model' not in config:
+        raise ValueError('the config has no model: give the config of one')
+    scope = config.get('default_scope', 'mmseg')
+    settings = (
+        {**config.model, 'pretrained': None} if 'pretrained' in config.model else config.model
+    )
+    with DefaultScope.overwrite_default_scope(scope):
+        return revert_sync_batchnorm(MODELS.build(settings))

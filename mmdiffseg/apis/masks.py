@@ -1,0 +1,29 @@
+"""Masks and labels from files."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def read_mask(mask: str | os.PathLike | NDArray) -> NDArray:
+    """Read labels (H, W) of whole numbers from 0; a palette PNG gives its indices.
+
+    Raises:
+        ValueError: These are no labels but colours, fractions or negative numbers.
+    """
+    if not isinstance(mask, np.ndarray):
+        with Image.open(mask) as image:
+            if image.mode not in ('1', 'L', 'P', 'I', 'I;16'):
+                raise ValueError(
+                    f'{mask} is a picture in colours ({image.mode}): a mask has one channel, which '
+                    'is 0 off the concept'
+                )
+            mask = np.array(image)
+    if mask.ndim != 2 or mask.dtype.kind not in 'bui' or mask.min(initial=0) < 0:
+        raise ValueError(
+            f'a mask must be (H, W) of whole numbers from 0, got {mask.dtype} {mask.shape} from '
+            f'{mask.min(initial=0)}'
+        )
+    return mask.astype(np.uint8) if mask.dtype == bool else mask

@@ -1,0 +1,280 @@
+"""One way to ask every model: pictures in, results out."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from mmdiffseg.apis.model_folder import write_model_folder
+from mmdiffseg.apis.pictures import Picture, Source, find_sources, is_single
+from mmdiffseg.apis.result import Result
+from mmdiffseg.apis.settings import changed, settings_of
+from mmdiffseg.apis.tasks import task_of
+
+PRECISIONS = dict(auto=None, fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
+#: is told the name of a picture and why it has no result
+OnError = Callable[[str, Exception], None]
+
+
+class Segmenter:
+    """A model that answers for pictures; :func:`mmdiffseg.load` makes it.
+
+    Args:
+        model: A model of mmseg, mmdet or this package.
+        config: Its config, whose test pipeline prepares the pictures.
+        meta: ``classes``, ``palette``, ``source`` and maybe ``guarantee`` and ``strength``.
+        device: Where to run.
+        precision: ``'auto'`` and ``'fp32'`` compute in float32, ``'bf16'`` and ``'fp16'`` under
+            autocast.
+
+    Example:
+        >>> model = mmdiffseg.load('nuclei')
+        >>> result = model('cells.png', generations=8)
+        >>> for result in model.iterate('folder_of_pictures'):
+        ...     result.save('out')
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        config: Config,
+        meta: Mapping[str, Any],
+        device: str | torch.device,
+        precision: str = 'auto',
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, got {precision!r}')
+        self.model = model.to(device).eval()
+        self.config = config
+        self.meta = dict(meta)
+        self.device = torch.device(device)
+        self.precision = precision
+        model.cfg, model.dataset_meta = config, self.meta  # as mmseg's and mmdet's inferencers do
+        with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
+            self.task = task_of(model, config)
+        self._lock = threading.RLock()
+
+    def __call__(
+        self,
+        images: Any,
+        *,
+        steps: int | None = None,
+        generations: int | None = None,
+        seed: int | None = None,
+        batch_size: int = 1,
+        progress: bool | None = None,
+        text: str | Sequence[str] | None = None,
+        examples: Sequence | Mapping[str, Sequence] | None = None,
+    ) -> Result | list[Result]:
+        """Segment pictures.
+
+        Args:
+            images: A picture: path, bytes of a file, PIL picture, array (H, W, 3) uint8 RGB or
+                (H, W) grey. Or many: a folder, a glob pattern, a video, a list of any of these.
+            steps: Denoiser calls instead of those of the config.
+            generations: Chains of each picture instead of those of the config.
+            seed: Seed of the noise, which also depends on the name of a picture; one without a
+                name is called by its number in the list.
+            batch_size: Pictures of one size at once. The results do not depend on it.
+            progress: Show a bar; by default for many pictures in a terminal.
+            text: For Ref-Diff, the sentence or sentences to find.
+            examples: For Ref LDM-Seg, pairs of a picture and its mask; or such pairs by the names
+                of several concepts.
+
+        Returns:
+            A result for a single picture, else a list of them. A large folder or a video wants
+            :meth:`iterate`, which keeps none.
+
+        Raises:
+            ValueError: A picture cannot be read, or the model has no such setting.
+        """
+        results = self.iterate(
+            images,
+            steps=steps,
+            generations=generations,
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
+            text=text,
+            examples=examples,
+        )
+        if is_single(images):
+            (result,) = results
+            return result
+        return list(results)
+
+    def iterate(
+        self,
+        images: Any,
+        *,
+        steps: int | None = None,
+        generations: int | None = None,
+        seed: int | None = None,
+        batch_size: int = 1,
+        progress: bool | None = None,
+        text: str | Sequence[str] | None = None,
+        examples: Sequence | Mapping[str, Sequence] | None = None,
+        on_error: OnError | None = None,
+    ) -> Iterator[Result]:
+        """Segment pictures one after the other; see :meth:`__call__`.
+
+        Args:
+            images: See :meth:`__call__`.
+            steps: See :meth:`__call__`.
+            generations: See :meth:`__call__`.
+            seed: See :meth:`__call__`.
+            batch_size: See :meth:`__call__`.
+            progress: See :meth:`__call__`.
+            text: See :meth:`__call__`.
+            examples: See :meth:`__call__`.
+            on_error: Called with the name of a picture that has no result and the error; by default
+                the first error is raised.
+
+        Yields:
+            The results, in order.
+        """
+        if type(batch_size) is not int or batch_size < 1:
+            raise ValueError(f'batch_size must be a whole number from 1, got {batch_size!r}')
+        settings = dict(steps=steps, generations=generations, seed=seed)
+        with self._asking(settings):
+            question = self.task.question(text=text, examples=examples)
+        call = _Call(question=question, settings=settings, on_error=on_error)
+        if progress is None:
+            progress = not is_single(images) and sys.stderr.isatty()
+        sources = tqdm(
+            find_sources(images),
+            total=len(images) if isinstance(images, list | tuple) else None,
+            disable=not progress,
+            unit='picture',
+        )
+        return self._results(sources, call, batch_size)
+
+    def _results(
+        self, sources: Iterable[Source], call: '_Call', batch_size: int
+    ) -> Iterator[Result]:
+        waiting: list[tuple[Picture, Any]] = []  # of one size, with what the model takes
+        for source in sources:
+            try:
+                picture = source.read()
+                item = self.task.prepare(picture)
+            except Exception as error:
+                call.failed(source.name, error)
+                continue
+            if waiting and waiting[0][0].pixels.shape != picture.pixels.shape:
+                yield from self._answers(waiting, call)
+                waiting = []
+            waiting.append((picture, item))
+            if len(waiting) == batch_size:
+                yield from self._answers(waiting, call)
+                waiting = []
+        if waiting:
+            yield from self._answers(waiting, call)
+
+    def _answers(self, batch: Sequence[tuple[Picture, Any]], call: '_Call') -> Iterator[Result]:
+        try:
+            # the settings hold for one batch: between two of them others may ask
+            with self._asking(call.settings):
+                answers = self.task.predict([item for _, item in batch], call.question)
+        except Exception as error:
+            if call.on_error is not None and len(batch) > 1:
+                for one in batch:
+                    yield from self._answers([one], call)
+            else:
+                call.failed(batch[0][0].name, error)
+            return
+        for (picture, _), answer in zip(batch, answers, strict=True):
+            yield self._result(picture, answer)
+
+    def _result(self, picture: Picture, answer: dict[str, Any]) -> Result:
+        known = dict(
+            classes=self.meta['classes'], palette=self.meta['palette'], **self._sure(answer)
+        )
+        return Result(
+            image=picture.pixels, name=picture.name, path=picture.path, **{**known, **answer}
+        )
+
+    def _sure(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What the guarantee of the model, if it has one, says of an answer."""
+        guarantee = self.meta.get('guarantee')
+        if guarantee is None or 'probability' not in answer:
+            return {}
+        from mmdiffseg.evaluation.conformal import apply_guarantee
+
+        sure = apply_guarantee(answer['probability'], guarantee, samples=answer.get('samples'))
+        if guarantee['kind'] == 'set':
+            return dict(label_set=sure)
+        return dict(zip(('inner', 'outer'), sure, strict=True))
+
+    @contextmanager
+    def _asking(self, settings: Mapping[str, int | None]) -> Iterator[None]:
+        dtype = PRECISIONS[self.precision]
+        cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+        with self._lock, torch.no_grad(), cast, changed(self.model, **settings):
+            yield
+
+    @property
+    def settings(self) -> dict[str, int]:
+        """The ``steps``, ``generations`` and ``seed`` of the config, as far as it has them."""
+        return settings_of(self.model)
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike,
+        *,
+        card: Mapping[str, Any] | None = None,
+        picture: NDArray | None = None,
+        half: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the model to a folder that :func:`mmdiffseg.load` reads, here or from the Hub.
+
+        Args:
+            folder: Folder to write.
+            card: What its card tells, see :func:`mmdiffseg.apis.model_card.model_card`.
+            picture: A page (H, W, 3) uint8 RGB, such as :meth:`Result.panel` of a good example.
+            half: Store the weights as float16, at half the size.
+            overwrite: Replace files of an earlier model.
+
+        Returns:
+            The folder.
+
+        Raises:
+            FileExistsError: The folder is not empty, and ``overwrite`` is not given.
+            ValueError: The config names code of its own, or a weight is not finite.
+        """
+        return write_model_folder(
+            folder,
+            model=self.model,
+            config=self.config,
+            meta={name: value for name, value in self.meta.items() if name != 'source'},
+            card=card or {},
+            picture=picture,
+            half=half,
+            overwrite=overwrite,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """What stays the same for all pictures of a call."""
+
+    question: Any
+    settings: Mapping[str, int | None]
+    on_error: OnError | None
+
+    def failed(self, name: str, error: Exception) -> None:
+        if self.on_error is None:
+            raise error
+        self.on_error(name, error)
