@@ -34,7 +34,8 @@ class CategoricalSampler(Sampler):
             steps are taken at once.
         spacing: Where the evaluation times lie. ``uniform`` is CCDM's grid but for the rounding of
             halves, which ``ccdm`` takes over. ``trailing`` spends no step on the first time, at
-            which hardly any pixel is still noisy: with few steps it is less biased.
+            which hardly any pixel is still noisy: with few steps it is less biased, and
+            ``quadratic`` still less.
         state: What the chain walks over. ``expected`` carries the probabilities on in place of a
             draw from them. It is for study: it gives up the joint distribution of the pixels.
         final: Where the chain ends: the one-hot map of the most likely classes (as released) or of

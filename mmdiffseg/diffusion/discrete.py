@@ -17,7 +17,7 @@ from mmdiffseg.diffusion.corruption import GaussianSchedule
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
-SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'ccdm', 'leading')
+SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'ccdm', 'leading', 'quadratic')
 
 
 def table_at(table: Tensor, t: Tensor) -> Tensor:
@@ -84,7 +84,9 @@ def discrete_time_pairs(
             ``'ccdm'`` is CCDM's round(linspace(T, 1, steps)), which counts times from 1: the same
             again except for the rounding of halves.
             ``'trailing_truncated'`` is the grid linspace(-1, T - 1, steps + 1) of DiffusionDet
-            and DFormer, truncated to integers.
+            and DFormer, truncated to integers. ``'quadratic'`` starts at T - 1 with small steps that
+            grow: most of them fall where a map is still noise, and a chain of categorical diffusion
+            chooses among the answers there.
 
     Raises:
         ValueError: ``steps`` lies outside 1 .. T, or the spacing is unknown.
@@ -103,6 +105,11 @@ def discrete_time_pairs(
         times = np.linspace(num_timesteps, 1, steps).round() - 1
     elif spacing == 'leading':
         times = np.arange(steps)[::-1] * (num_timesteps // steps)
+    elif spacing == 'quadratic':
+        times = (num_timesteps * (1 - (np.arange(steps) / steps) ** 2)).round() - 1
+        # a step moves by one time at least, down to 0 at the end
+        times = np.minimum.accumulate(times + np.arange(steps)) - np.arange(steps)
+        times = np.maximum(times, np.arange(steps)[::-1])
     else:
         raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
     times = times.astype(int).tolist()

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from mmdiffseg.evaluation.distributions import image_scores
+from mmdiffseg.evaluation.distributions.sample_files import write_samples
 from mmdiffseg.registry import METRICS
 
 
@@ -150,10 +151,7 @@ class DistributionMetric(BaseMetric):
             for result in self.results
         ):
             raise ValueError(f'two images would be written to {path}: give images different names')
-        maps = dict(samples=samples.astype(np.uint8), raters=raters.astype(np.uint8))
-        if weights is not None:
-            maps['weights'] = np.asarray(weights)
-        np.savez_compressed(path, **maps)
+        write_samples(path, samples=samples, raters=raters, weights=weights)
 
     def _maps(self, sample: dict) -> tuple[NDArray, NDArray]:
         name = sample['img_path']

@@ -241,3 +241,15 @@ def test_the_grid_of_ccdm_counts_from_one():
     differ = {i: now + 1 for i, now in enumerate(ccdm) if now != uniform[i]}
     assert differ == {4: 208, 12: 126, 20: 42}
     assert discrete_time_pairs(250, 1, spacing='ccdm') == [(249, -1)]
+
+
+@pytest.mark.parametrize('steps', [1, 2, 7, 32, 100, 250])
+def test_quadratic_times_are_dense_where_a_map_is_noise(steps):
+    pairs = discrete_time_pairs(250, steps, spacing='quadratic')
+    times = [now for now, _ in pairs]
+    assert times[0] == 249 and pairs[-1][1] == -1 and min(times) >= 0
+    assert all(then < now for now, then in pairs)
+    assert [then for _, then in pairs[:-1]] == times[1:]
+    if steps == 7:
+        gaps = [now - then for now, then in pairs]
+        assert gaps == sorted(gaps)

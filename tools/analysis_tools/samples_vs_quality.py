@@ -12,7 +12,6 @@ a table and writes samples_vs_quality.json and .png.
 """
 
 import json
-import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from prettytable import PrettyTable
 
 from mmdiffseg.engine import command_line
 from mmdiffseg.evaluation.distributions import image_scores
+from mmdiffseg.evaluation.distributions.sample_files import read_samples
 
 SCORES = ('GED', 'GED_unbiased', 'HM_IoU', 'coherence', 'nearest', 'diversity', 'area_CRPS', 'TV')
 PLOTTED = ('GED', 'HM_IoU', 'coherence', 'diversity')
@@ -66,19 +66,6 @@ def parse_args() -> Namespace:
     return args
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Read the samples and raters of an image, without running what a file may say."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            maps = dict(file)
-        samples, raters = maps['samples'], maps['raters']
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f'{path} cannot be read as samples and raters: {error}') from error
-    if samples.shape[1:] != raters.shape[1:] or not len(samples) or not len(raters):
-        raise ValueError(f'{path}: samples {samples.shape} and raters {raters.shape} do not fit')
-    return maps
-
-
 def controls(
     raters: np.ndarray, weights: np.ndarray | None, count: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -100,7 +87,7 @@ def score_folders(args: Namespace) -> Scores:
     for index, name in enumerate(track_iter_progress(names)):
         rows = {}
         for folder in args.folders:
-            maps = read(folder / name)
+            maps = read_samples(folder / name)
             if len(maps['samples']) < most:
                 raise ValueError(
                     f'{folder / name} holds {len(maps["samples"])} samples, not {most}'
@@ -128,7 +115,7 @@ def score_folders(args: Namespace) -> Scores:
 def _all_classes(paths: list[Path]) -> list[int]:
     present = set()
     for path in paths:
-        present.update(np.unique(read(path)['raters']).tolist())
+        present.update(np.unique(read_samples(path)['raters']).tolist())
     classes = sorted(present - {0, IGNORE_INDEX})
     if not classes:
         raise ValueError('no rater labelled anything but 0: name the classes by --classes')

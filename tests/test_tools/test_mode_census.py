@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdiffseg.evaluation.distributions.sample_files import read_samples, write_samples
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(tool, *args):
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools/analysis_tools' / tool), *map(str, args)],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """One picture of two modes; three samples near the first, one near the second."""
+    modes = np.zeros((2, 8, 8), dtype=np.uint8)
+    modes[0, :4], modes[1, 4:] = 1, 1
+    drawn = modes[[0, 0, 0, 1]].copy()
+    drawn[0, 3] = 0  # not quite
+    (tmp_path / 'mine').mkdir()
+    write_samples(
+        tmp_path / 'mine/a.npz', samples=drawn, raters=modes, weights=np.array([0.6, 0.4])
+    )
+    habits = {'a': {'mode01': [['x', [], 0.4], ['y', [], 0.2]], 'mode02': [['y', [], 0.4]]}}
+    (tmp_path / 'habits.json').write_text(json.dumps(habits))
+    return tmp_path
+
+
+def test_frequencies_of_the_habits(samples):
+    done = run(
+        'mode_census.py',
+        samples / 'mine',
+        '--habits',
+        samples / 'habits.json',
+        '--out-dir',
+        samples / 'out',
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((samples / 'out/mode_census.json').read_text())['mine']
+    assert record['truth'] == pytest.approx(dict(x=0.4, y=0.6))
+    # three of four at mode01, of which two thirds are x's
+    assert record['found'] == pytest.approx(dict(x=0.5, y=0.5))
+    assert record['coherence'] == 0.75 and record['draws'] == 4
+    assert (samples / 'out/mode_census.png').is_file()
+    assert '10.0' in done.stdout
+
+
+def test_habits_of_another_data_set_are_refused(samples):
+    (samples / 'habits.json').write_text(json.dumps({'a': {'mode01': [['x', [], 1.0]]}}))
+    done = run('mode_census.py', samples / 'mine', '--habits', samples / 'habits.json')
+    assert done.returncode == 2 and 'they are of another data set' in done.stderr
+    (samples / 'habits.json').write_text('{}')
+    done = run('mode_census.py', samples / 'mine', '--habits', samples / 'habits.json')
+    assert done.returncode == 2 and 'not among the habits' in done.stderr
+
+
+def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
+    made = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / 'tools/dataset_converters/ambiguous_shapes.py'),
+            *f'--out {tmp_path}/data --train 1 --val 2 --size 32 32'.split(),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    config = ROOT / 'configs/stochastic/categorical_ambiguous-shapes.py'
+    args = [config, '--data-root', tmp_path / 'data', '--out-dir', tmp_path / 'out']
+    done = run('perfect_denoiser.py', *args, '--steps', 1, 100, '--generations', 8)
+    assert done.returncode == 0, done.stderr
+
+    def exact(folder):
+        shares = []
+        for path in sorted((tmp_path / 'out' / folder).glob('*.npz')):
+            maps = read_samples(path)
+            same = (maps['samples'][:, None] == maps['raters'][None]).all((2, 3))
+            shares.append(same.any(axis=1).mean())
+        return np.mean(shares)
+
+    assert exact('steps_100') == 1  # whole answers
+    assert exact('steps_1') < 1
+    done = run('perfect_denoiser.py', *args)
+    assert done.returncode == 2 and 'is not empty' in done.stderr
