@@ -84,9 +84,9 @@ def discrete_time_pairs(
             ``'ccdm'`` is CCDM's round(linspace(T, 1, steps)), which counts times from 1: the same
             again except for the rounding of halves.
             ``'trailing_truncated'`` is the grid linspace(-1, T - 1, steps + 1) of DiffusionDet
-            and DFormer, truncated to integers. ``'quadratic'`` starts at T - 1 with small steps that
-            grow: most of them fall where a map is still noise, and a chain of categorical diffusion
-            chooses among the answers there.
+            and DFormer, truncated to integers. ``'quadratic'`` starts at T - 1 with small steps
+            that grow: most of them fall where a map is still noise, which is where a chain of
+            categorical diffusion chooses among the answers.
 
     Raises:
         ValueError: ``steps`` lies outside 1 .. T, or the spacing is unknown.
