@@ -30,7 +30,7 @@ def change(folder, **parts):
 
 def test_a_model_comes_back_as_it_was(tiny, folder, picture):
     loaded = mmdiffseg.load(folder, device='cpu')
-    assert loaded.meta == {**tiny.meta, 'source': str(folder)}
+    assert loaded.meta == {**tiny.meta, 'source': str(folder), 'card': {}}
     assert loaded.config.to_dict() == tiny.config.to_dict()  # tuples stay tuples
     for name in ('probability', 'samples', 'uncertainty'):
         assert np.array_equal(getattr(loaded(picture), name), getattr(tiny(picture), name))
