@@ -92,15 +92,15 @@ def write_model_folder(
     # not sorted: the order of losses and hooks is that of the config
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=True)
     weights = {name: _stored(name, value, half) for name, value in model.state_dict().items()}
+    page = model_card(
+        card, meta=meta, model=model, picture=PICTURE if picture is not None else None
+    )
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / WEIGHTS, metadata=dict(format='pt'))
     (folder / CONFIG).write_text(text, encoding='utf-8')
     if picture is not None:
         Image.fromarray(picture).save(folder / PICTURE, optimize=True)
-    page = model_card(
-        card, meta=meta, model=model, picture=PICTURE if picture is not None else None
-    )
     (folder / CARD).write_text(page, encoding='utf-8')
     return folder
 

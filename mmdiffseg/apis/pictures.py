@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -189,8 +189,10 @@ def _decoded(step: Callable[[], Any], name: str, content: bytes) -> Any:
     try:
         return step()
     except Exception as error:  # decoders raise what they like
+        unknown = isinstance(error, UnidentifiedImageError)
+        cause = 'it has no known format' if unknown else error
         raise ValueError(
-            f'{name} ({len(content)} bytes) cannot be read as a picture: {error}'
+            f'{name} cannot be read as a picture ({len(content)} bytes): {cause}'
         ) from error
 
 

@@ -242,7 +242,8 @@ class Segmenter:
 
         Args:
             folder: Folder to write.
-            card: What its card tells, see :func:`mmdiffseg.apis.model_card.model_card`.
+            card: What its card tells, see :func:`mmdiffseg.apis.model_card.model_card`; by default
+                that of the folder that the model came from.
             picture: A page (H, W, 3) uint8 RGB, such as :meth:`Result.panel` of a good example.
             half: Store the weights as float16, at half the size.
             overwrite: Replace files of an earlier model.
@@ -254,12 +255,14 @@ class Segmenter:
             FileExistsError: The folder is not empty, and ``overwrite`` is not given.
             ValueError: The config names code of its own, or a weight is not finite.
         """
+        card = self.meta.get('card', {}) if card is None else dict(card)
+        meta = {name: value for name, value in self.meta.items() if name != 'source'}
         return write_model_folder(
             folder,
             model=self.model,
             config=self.config,
-            meta={name: value for name, value in self.meta.items() if name != 'source'},
-            card=card or {},
+            meta={**meta, 'card': card},
+            card=card,
             picture=picture,
             half=half,
             overwrite=overwrite,

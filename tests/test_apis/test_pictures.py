@@ -94,7 +94,7 @@ def test_the_frames_of_a_video(tmp_path):
         (np.zeros((4, 4, 4), np.uint8), r'\(H, W, 3\) uint8 RGB, got uint8 \(4, 4, 4\)'),
         (np.zeros((0, 4), np.uint8), '0 has 4 x 0 pixels'),
         ([7], 'picture 0 is a int: give a path'),
-        (b'', r'picture 0 \(0 bytes\) cannot be read as a picture'),
+        (b'', r'picture 0 cannot be read as a picture \(0 bytes\)'),
         ('https://somewhere/a.png', 'is an address, and nothing is downloaded'),
         (Image.new('F', (4, 4)), 'picture 0 holds fractions'),
     ],
@@ -118,7 +118,7 @@ def test_damaged_files_are_named(picture, tmp_path):
     for number, part in enumerate((content[: len(content) // 2], b'text', content[:3])):
         path = tmp_path / f'{number}.jpg'
         path.write_bytes(part)
-        with pytest.raises(ValueError, match=rf'{number}.jpg \(\d+ bytes\) cannot be read'):
+        with pytest.raises(ValueError, match=rf'{number}.jpg cannot be read .* \(\d+ bytes\)'):
             read_pixels(path)
 
 
@@ -129,5 +129,5 @@ def test_huge_pictures_are_refused_before_they_are_decoded(monkeypatch):
     with pytest.raises(ValueError, match='a has 11 x 10 pixels, .* cut it into tiles'):
         decode(header, name='a')
     bomb = b'P5 60000 60000 255\n'
-    with pytest.raises(ValueError, match='a .*cannot be read as a picture: Image size'):
+    with pytest.raises(ValueError, match='a cannot be read as a picture .*: Image size'):
         decode(bomb, name='a')

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdiffseg.apis.load import load
+from mmdiffseg.apis.pictures import Picture
 
 
 def test_one_picture_gives_one_result(tiny, picture, tmp_path):
@@ -88,7 +89,7 @@ def test_pictures_are_read_when_their_turn_comes(tiny, picture, tmp_path):
     assert next(results).name == '0.png'
     (tmp_path / '2.png').write_bytes(b'')
     assert next(results).name == '1.png'
-    with pytest.raises(ValueError, match='2.png .* cannot be read'):
+    with pytest.raises(ValueError, match='2.png cannot be read'):
         next(results)
 
 
@@ -118,11 +119,10 @@ def test_a_picture_that_the_model_refuses_does_not_take_its_batch_along(tiny, pi
 
 
 def test_the_test_pipeline_prepares_the_pictures(load_untrained, picture):
-    model = load_untrained('segdiff/segdiff_gsi_road')  # resizes to 128 x 128
-    seen = []
-    model.model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
-    result = model(picture, steps=1, generations=1)
-    assert seen[0][2:] == (128, 128) and result.labels.shape == (48, 64)
+    model = load_untrained('segdiff/segdiff_gsi_road')  # halves them
+    item = model.task.prepare(Picture(pixels=picture, name='a'))
+    assert item['inputs'].shape == (3, 24, 32)
+    assert model(picture, steps=1, generations=1).labels.shape == (48, 64)
 
 
 def test_results_are_those_of_a_test_run(load_untrained, shapes_root):
@@ -160,6 +160,7 @@ def test_a_binary_sigmoid_head_gives_two_classes(picture):
                     norm_cfg=dict(type='BN'),
                     loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
                 ),
+                test_cfg=dict(mode='whole'),
             ),
         )
     )
