@@ -18,7 +18,7 @@ export PIP_BUILD_CONSTRAINT := requirements/build.txt
 export PIP_CONSTRAINT := requirements/build.txt
 endif
 
-.PHONY: install demo test test-recipe lint
+.PHONY: install demo test test-recipe lint docs release-check
 
 install: $(STAMP)
 
@@ -37,6 +37,14 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+
+# The site in build/site. It reads the sources and imports none of them, so it needs little.
+docs: $(VENV)/.mmdiffseg-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+$(VENV)/.mmdiffseg-docs: requirements/docs.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements/docs.txt
+	touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
