@@ -229,6 +229,45 @@ class Segmenter:
         """The ``steps``, ``generations`` and ``seed`` of the config, as far as it has them."""
         return settings_of(self.model)
 
+    @property
+    def asks(self) -> str | None:
+        """What a call needs beside a picture: ``'text'``, ``'examples'`` or nothing."""
+        return self.task.asks
+
+    @property
+    def films(self) -> bool:
+        """Whether :meth:`film` can show how the answer comes about."""
+        return hasattr(self.model, 'predict_trajectory')
+
+    def film(
+        self, image: Any, *, steps: int | None = None, seed: int | None = None
+    ) -> list[Result]:
+        """Follow the first chain of a picture: the frames of a denoising film.
+
+        Args:
+            image: A picture, see :meth:`__call__`.
+            steps: See :meth:`__call__`.
+            seed: See :meth:`__call__`.
+
+        Returns:
+            What the model would say after each step.
+
+        Raises:
+            ValueError: The model has no chain of steps, or these are several pictures.
+        """
+        if not self.films:
+            raise ValueError(f'{type(self.model).__name__} has no chain of steps to film')
+        if not is_single(image):
+            raise ValueError('a film shows one picture: give one')
+        (source,) = find_sources(image)
+        picture = source.read()
+        settings = dict(steps=steps, seed=seed)
+        if 'generations' in self.settings:
+            settings['generations'] = 1
+        with self._asking(settings):
+            frames = self.task.film(self.task.prepare(picture))
+        return [self._result(picture, frame) for frame in frames]
+
     def save_pretrained(
         self,
         folder: str | os.PathLike,

@@ -25,6 +25,8 @@ class InContextTask:
         model: The model.
     """
 
+    asks = 'examples'
+
     def __init__(self, model: InContextSegmentor) -> None:
         self.model = model
         self.size = model.data_preprocessor.size

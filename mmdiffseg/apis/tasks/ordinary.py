@@ -29,6 +29,8 @@ class OrdinaryTask:
         config: Its config.
     """
 
+    asks = None
+
     def __init__(self, model: nn.Module, config: Config) -> None:
         self.model = model
         self.num_classes = len(model.dataset_meta['classes'])
@@ -63,6 +65,13 @@ class OrdinaryTask:
             self.model.combine(masks, sample)  # (G, K, H, W)
             answers.append({**self.read(sample), 'samples': self._labels(masks.argmax(dim=1))})
         return answers
+
+    @torch.no_grad()
+    def film(self, item: dict) -> list[dict[str, Any]]:
+        """What is known of a prepared picture after each step, under the names of ``Result``."""
+        data = self.model.data_preprocessor(pseudo_collate([item]), False)
+        frames = self.model.predict_trajectory(data['inputs'], data['data_samples'])
+        return [self.read(sample) for (sample,) in frames]
 
     def read(self, sample: Any) -> dict[str, Any]:
         """Read off a sample what :class:`Result` holds."""

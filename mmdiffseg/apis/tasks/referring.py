@@ -19,6 +19,8 @@ class ReferringTask:
         model: The model.
     """
 
+    asks = 'text'
+
     def __init__(self, model: RefDiff) -> None:
         self.model = model
 
