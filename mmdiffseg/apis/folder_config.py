@@ -1,0 +1,215 @@
+"""The config of a training on two folders: an experiment of ours with other data."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mmdiffseg.apis.folder_check import RARE, Facts
+from mmdiffseg.apis.folder_pairs import Pairs
+from mmdiffseg.models.extras import find_source
+
+#: side of the square that a picture has the area of on average, after it is shrunk; larger ones
+#: are read through a window of this size
+WINDOW = 256
+#: crops are no smaller and a multiple of it, as networks halve their maps
+STRIDE = 32
+#: a GPU takes pictures and crops of so many times the side
+GPU_SCALE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to segment.
+
+    Attributes:
+        files: Configs below ``configs/``, of which later ones replace what earlier ones say.
+        crop: Side of the training crops, on a CPU.
+        batch_size: Crops in a batch.
+        head: What to change in the decode head.
+    """
+
+    files: Sequence[str]
+    crop: int
+    batch_size: int
+    head: Mapping[str, Any] = field(default_factory=dict)
+
+
+METHODS = {
+    'segdiff': Method(
+        files=('segdiff/segdiff_small_shapes-classes.py', '_base_/schedules/segdiff_1500.py'),
+        crop=96,
+        batch_size=4,
+        # as in segdiff_shapes.py, for trainings of minutes
+        head=dict(
+            clip_denoised=True,
+            diffusion_sampler=dict(
+                type='mmdiffseg.DDPMSampler', spacing='uniform', variance='fixed_small'
+            ),
+            steps=10,
+            generations=4,
+        ),
+    ),
+    'stochastic': Method(
+        files=('stochastic/categorical_ambiguous-shapes.py',),
+        crop=96,
+        batch_size=4,
+        head=dict(steps=10, generations=4),
+    ),
+    'ddp': Method(files=('ddp/ddp_r18_shapes.py',), crop=128, batch_size=8),
+}
+
+
+def method_config(method: str, *, num_classes: int, gpu: bool) -> ConfigDict:
+    """Model, training and runtime of a method, without data.
+
+    Args:
+        method: One of ``METHODS``.
+        num_classes: Number of classes.
+        gpu: There is a GPU.
+    """
+    settings = METHODS[method]
+    cfg = ConfigDict()
+    for file in settings.files:
+        cfg.update(Config.fromfile(find_source(f'configs/{file}'))._cfg_dict)
+    cfg.crop_size = (settings.crop * GPU_SCALE if gpu else settings.crop,) * 2
+    cfg.train_dataloader.batch_size = settings.batch_size
+    head = cfg.model.decode_head
+    head.update(settings.head)
+    head.num_classes = num_classes
+    head.get('loss_decode', {}).pop('class_weight', None)  # of the classes of other data
+    return cfg
+
+
+def set_data(
+    cfg: ConfigDict, pairs: Pairs, facts: Facts, *, split_files: Mapping[str, Path], gpu: bool
+) -> None:
+    """Let a config read two folders.
+
+    Args:
+        cfg: The config of a model, changed in place. Its ``crop_size`` is the largest crop.
+        pairs: The files.
+        facts: What they hold.
+        split_files: Lists of names for ``train`` and ``val``.
+        gpu: There is a GPU.
+    """
+    for name in ('dataset_type', 'data_root', 'check_labels', 'img_ratios', 'tta_pipeline'):
+        cfg.pop(name, None)
+    window = WINDOW * GPU_SCALE if gpu else WINDOW
+    scale = min(1.0, round(window / facts.sizes.prod(axis=1).mean() ** 0.5, 3))
+    smallest = int(facts.sizes.min() * scale)
+    crop = max(min(max(cfg.crop_size), smallest // STRIDE * STRIDE), STRIDE)
+    cfg.crop_size = (crop, crop)
+    cfg.model.data_preprocessor.size = cfg.crop_size
+    cfg.model.test_cfg.update(
+        mode='slide', crop_size=(window, window), stride=(window * 3 // 4, window * 3 // 4)
+    )
+    load_train, load_test, pack = _loading(pairs, facts)
+    shrink = [dict(type='Resize', scale_factor=scale, keep_ratio=True)] if scale < 1 else []
+    # a crop of one class alone teaches little where the other is rare
+    spread = dict(cat_max_ratio=1 - RARE) if facts.shares.min() < 5 * RARE else {}
+    cfg.train_pipeline = [
+        dict(type='LoadImageFromFile'),
+        *load_train,
+        *shrink,
+        dict(type='RandomCrop', crop_size=cfg.crop_size, **spread),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='mmdiffseg.ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02),
+        dict(type='PackSegInputs'),
+    ]
+    # labels are loaded after the resize: metrics are taken at the size of the original
+    cfg.test_pipeline = [dict(type='LoadImageFromFile'), *shrink, *load_test, pack]
+    dataset = _dataset(pairs, facts)
+    workers = dict(num_workers=4 if gpu else 1, persistent_workers=True)
+    cfg.train_dataloader = dict(
+        batch_size=cfg.train_dataloader.batch_size,
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+        dataset=dict(**dataset, ann_file=str(split_files['train']), pipeline=cfg.train_pipeline),
+        **workers,
+    )
+    cfg.val_dataloader = dict(
+        batch_size=1,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(**dataset, ann_file=str(split_files['val']), pipeline=cfg.test_pipeline),
+        **workers,
+    )
+    cfg.val_evaluator = _metric(cfg.model.type, pairs, facts)
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+
+
+def set_length(cfg: ConfigDict, iterations: int) -> None:
+    """Stretch or shrink the training to a number of iterations, the last of which is scored."""
+    ratio = iterations / cfg.train_cfg.max_iters
+    for scheduler in cfg.param_scheduler:
+        for name in ('begin', 'end'):
+            if name in scheduler:
+                scheduler[name] = round(scheduler[name] * ratio)
+        # a warm-up of no iterations is none
+        scheduler.end = max(scheduler.end, scheduler.begin + 1)
+    cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
+    cfg.train_cfg.pop('val_begin', None)
+    cfg.default_hooks.checkpoint = dict(
+        type='mmdiffseg.WholeCheckpointHook',
+        by_epoch=False,
+        interval=max(iterations // 10, 1),
+        max_keep_ckpts=1,
+    )
+    for hook in cfg.custom_hooks:
+        if 'EMAHook' in hook.type:  # over about a twentieth of the training
+            hook.momentum = min(max(20 / iterations, 1e-4), 0.2)
+
+
+def _loading(pairs: Pairs, facts: Facts) -> tuple[list[dict], list[dict], dict]:
+    """How labels are loaded for training and testing, and what packs a sample for testing."""
+    if pairs.raters:
+        return (
+            [dict(type='mmdiffseg.DrawRater')],
+            [dict(type='mmdiffseg.LoadRaters')],
+            dict(type='mmdiffseg.PackRaterInputs'),
+        )
+    if facts.foreground is not None:
+        load = [dict(type='mmdiffseg.LoadBinaryMask')]
+    else:
+        load = [
+            dict(type='LoadAnnotations'),
+            dict(type='mmdiffseg.CheckLabels', num_classes=len(facts.classes)),
+        ]
+    return load, load, dict(type='PackSegInputs')
+
+
+def _dataset(pairs: Pairs, facts: Facts) -> dict:
+    """The data set without its list of names and its pipeline."""
+    files = dict(
+        metainfo=dict(classes=tuple(facts.classes), palette=facts.palette),
+        img_suffix=pairs.image_suffix,
+        seg_map_suffix=pairs.mask_suffix,
+    )
+    if pairs.raters:
+        return dict(
+            type='mmdiffseg.MultiRaterDataset',
+            data_root=str(root := Path(os.path.commonpath(pairs.mask_dirs))),
+            data_prefix=dict(img_path=str(pairs.image_dir)),
+            # below this root, the first part of each folder tells raters apart
+            raters=[str(folder.relative_to(root)) for folder in pairs.mask_dirs],
+            foreground=facts.foreground,
+            **files,
+        )
+    root = Path(os.path.commonpath([pairs.image_dir, *pairs.mask_dirs]))
+    folders = dict(img_path=pairs.image_dir, seg_map_path=pairs.mask_dirs[0])
+    files['data_root'] = str(root)
+    files['data_prefix'] = {key: str(path.relative_to(root)) for key, path in folders.items()}
+    if facts.foreground is not None:
+        return dict(type='mmdiffseg.BinarySegDataset', foreground=facts.foreground, **files)
+    return dict(type='mmdiffseg.SegFolderDataset', **files)
+
+
+def _metric(model: str, pairs: Pairs, facts: Facts) -> dict:
+    if pairs.raters:
+        return dict(type='mmdiffseg.DistributionMetric')
+    if len(facts.classes) > 2:
+        return dict(type='IoUMetric', iou_metrics=['mIoU'])
+    plain = model.removeprefix('mmseg.') == 'EncoderDecoder'
+    return dict(type='mmdiffseg.BinaryMaskMetric', from_logits=plain)
