@@ -1,47 +1,49 @@
 """Train a model on a folder of pictures and a folder of masks."""
 
 import copy
-import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
 
+from mmdiffseg.apis.folder.check import Facts, look_into
+from mmdiffseg.apis.folder.config import (
+    METHODS,
+    base_config,
+    method_config,
+    set_data,
+    set_length,
+    set_sizes,
+    sizes_of,
+)
+from mmdiffseg.apis.folder.pairs import Pairs, pair_files, split_names
+from mmdiffseg.apis.folder.plan import in_minutes, plan, training_seconds
+from mmdiffseg.apis.folder.report import make_report, summary, write_report
+from mmdiffseg.datasets.transforms.load_binary_mask import Foreground
+from mmdiffseg.engine import launch
+from mmdiffseg.engine.work_dir import newest_checkpoint, refuse_to_overwrite
 from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
-
-if TYPE_CHECKING:
-    from mmengine.config import Config
-
-    from mmdiffseg.apis.folder_check import Facts
-    from mmdiffseg.apis.folder_pairs import Pairs
-    from mmdiffseg.apis.pace import Pace
-
-#: folder of logs and checkpoints
-RUN = 'run'
-#: iterations of a training whose length nobody gave
-ITERATIONS = 3000
-#: the most that validation may take of the time, and that previews may
-VALIDATION_SHARE = 0.25
-PREVIEW_SHARE = 0.1
-#: what is planned of the time: others may use the machine, too
-PLANNED = 0.9
-#: fewer teach a network from scratch next to nothing
-FEW_ITERATIONS = 100
+from mmdiffseg.utils import register_all_modules
 
 
 def train(
-    images: str | Path,
+    images: str | os.PathLike,
     *,
-    masks: str | Path | Sequence[str | Path],
-    out: str | Path,
+    masks: str | os.PathLike | Sequence[str | os.PathLike],
+    out: str | os.PathLike,
     method: str | None = None,
-    base: str | Path | None = None,
+    base: str | os.PathLike | None = None,
     minutes: float | None = None,
     iterations: int | None = None,
     classes: Sequence[str] | None = None,
-    foreground: int | str | None = None,
+    foreground: Foreground | None = None,
     val: float = 0.2,
     resume: bool = False,
     overwrite: bool = False,
@@ -49,9 +51,13 @@ def train(
 ) -> dict[str, Any]:
     """Train a model on pictures and masks, and compare it with answers that never look.
 
-    ``out`` gets ``config.py``, which ``tools/train.py`` can repeat; ``splits/``, the names of the
-    pictures to train and to validate on; ``preview.png``, which renews itself; ``run/``, logs
-    and checkpoints; and ``report.json``.
+    The folder ``out`` gets
+
+    - ``model``, which :func:`mmdiffseg.load` reads, and ``report.json``;
+    - ``preview.png``, a few validation pictures, which renews itself;
+    - ``config.py``, which ``tools/train.py`` can repeat, and ``splits``, the names of the pictures
+      to train and to validate on;
+    - ``run``, logs and checkpoints.
 
     Args:
         images: Folder of pictures. If it has folders ``train`` and ``val``, they are the split.
@@ -60,11 +66,12 @@ def train(
         out: A new or empty folder for the results.
         method: ``segdiff``, ``stochastic`` or ``ddp``; None takes ``stochastic`` for several raters
             and ``segdiff`` otherwise.
-        base: A model to start from: its folder or name.
+        base: A model to go on from: its name, folder or hub id.
         minutes: All that may be taken, validation included; None for no bound.
         iterations: Of training, if the minutes allow; None for as many as fit in the minutes, or
             3000.
-        classes: Names of the classes, the background first; None names them by number.
+        classes: Names of the classes, the background first; None takes those of ``base``, or
+            numbers.
         foreground: What is foreground in masks of one object class: its value, or ``'nonzero'``;
             None finds out.
         val: Share of the pictures to validate on, in (0, 1), if folders do not say.
@@ -73,8 +80,7 @@ def train(
         seed: Of the training.
 
     Returns:
-        What ``report.json`` holds: facts about the data, ``scores`` of the model and of both
-        answers that never look, and whether the model is ``better`` than them.
+        What ``report.json`` holds, see :func:`make_report`.
 
     Raises:
         FileNotFoundError: Folders are missing or empty, or most pictures have no mask.
@@ -82,44 +88,65 @@ def train(
         FileExistsError: ``out`` holds other files.
 
     Example:
-        >>> report = train('photos', masks='masks', out='runs/first', minutes=10)
+        >>> report = mmdiffseg.train('photos', masks='masks', out='first', minutes=10)
         >>> report['scores']['model']['mIoU']
         71.3
+        >>> model = mmdiffseg.load('first/model')
     """
-    from mmdiffseg.apis.folder_check import look_into
-    from mmdiffseg.apis.folder_pairs import pair_files
-
-    end = None if minutes is None else time.monotonic() + 60 * minutes
-    _check_arguments(method, minutes=minutes, iterations=iterations, val=val)
+    start = time.monotonic()
+    end = None if minutes is None else start + 60 * minutes
+    _check_arguments(method, base, minutes=minutes, iterations=iterations, val=val)
     pairs = pair_files(images, masks)
     method = _choose_method(method, pairs)
+    model = base and _find_base(base)
+    if model and classes is None:
+        classes = model.meta['classes']
     facts = look_into(pairs, classes=classes, foreground=foreground)
-    _say(pairs, facts)
+    _describe(pairs, facts)
+
     out = Path(out)
     if resume:
-        cfg = _read_config(out)
+        if not (out / 'config.py').is_file():
+            raise FileNotFoundError(f'{out} holds no training to go on with: it has no config.py')
     else:
-        cfg = _new_config(
-            out,
-            pairs,
-            facts,
-            method=method,
-            base=base,
-            val=val,
-            end=end,
-            iterations=iterations,
-            overwrite=overwrite,
-            seed=seed,
-        )
+        claim_output_dir(out, inputs=[pairs.image_dir, *pairs.mask_dirs], overwrite=overwrite)
+        if not overwrite:
+            refuse_to_overwrite(out / 'run')
+        split_files = _split(out, pairs, share=val)
+        gpu = get_device() != 'cpu'
+        if model:
+            cfg, shrink = _from_base(model, pairs, facts, out)
+        else:
+            cfg = method_config(method, num_classes=len(facts.classes))
+            shrink = set_sizes(cfg, facts, gpu=gpu)
+        set_data(cfg, pairs, facts, split_files=split_files, shrink=shrink, gpu=gpu)
+        cfg.randomness = dict(seed=seed)
+        _import_all(cfg)
+        sizes = _sizes(split_files['val'], pairs, facts)
+        length, notes = plan(cfg, sizes=sizes, end=end, iterations=iterations)
+        set_length(cfg, length)
+        _say(*notes, f'{length} iterations take about {in_minutes(cfg)}.')
+        Config(cfg).dump(out / 'config.py')
+    cfg = Config.fromfile(out / 'config.py')
+    _import_all(cfg)
     scores = _run(cfg, out, end=end, resume=resume)
-    return _report(cfg, out, pairs, facts, scores)
+    report = make_report(cfg, pairs, facts, scores, minutes=(time.monotonic() - start) / 60)
+    write_report(out, cfg, report, run=out / 'run')
+    finish_output_dir(out)
+    _say(summary(report))
+    return report
 
 
 def _check_arguments(
-    method: str | None, *, minutes: float | None, iterations: int | None, val: float
+    method: str | None,
+    base: str | os.PathLike | None,
+    *,
+    minutes: float | None,
+    iterations: int | None,
+    val: float,
 ) -> None:
-    from mmdiffseg.apis.folder_config import METHODS
-
+    if method is not None and base is not None:
+        raise ValueError(f'base={str(base)!r} brings its own method: leave out method={method!r}')
     if method is not None and method not in METHODS:
         raise ValueError(f'method={method!r}: choose one of {", ".join(METHODS)}')
     if minutes is not None and not minutes > 0:
@@ -130,7 +157,7 @@ def _check_arguments(
         raise ValueError(f'val={val} is a share of the pictures and must lie between 0 and 1')
 
 
-def _choose_method(method: str | None, pairs: 'Pairs') -> str:
+def _choose_method(method: str | None, pairs: Pairs) -> str:
     if not pairs.raters:
         return method or 'segdiff'
     if method not in (None, 'stochastic'):
@@ -141,190 +168,111 @@ def _choose_method(method: str | None, pairs: 'Pairs') -> str:
     return 'stochastic'
 
 
-def _say(pairs: 'Pairs', facts: 'Facts') -> None:
-    widths, heights = facts.sizes.T
-    sizes = f'{widths.min()}x{heights.min()}'
-    if len(np.unique(facts.sizes, axis=0)) > 1:
-        sizes += f' to {widths.max()}x{heights.max()}'
+def _describe(pairs: Pairs, facts: Facts) -> None:
+    """Say what was found."""
+    small, large = ('x'.join(map(str, row)) for row in (facts.sizes.min(0), facts.sizes.max(0)))
+    sizes = small if small == large else f'{small} to {large}'
     raters = f' by {len(pairs.mask_dirs)} raters' if pairs.raters else ''
-    print(f'{len(pairs.names)} pictures of {sizes} pixels with masks{raters}.')
     shares = zip(facts.classes, facts.shares, strict=True)
-    print('Classes: ' + ', '.join(f'{name} {100 * share:.2g} %' for name, share in shares) + '.')
-    for warning in (*pairs.warnings, *facts.warnings):
-        print(f'Note: {warning}', flush=True)
+    _say(
+        f'{len(pairs.names)} pictures of {sizes} pixels with masks{raters}.',
+        'Classes: ' + ', '.join(f'{name} {100 * share:.2g} %' for name, share in shares) + '.',
+        *(f'Note: {warning}' for warning in (*pairs.warnings, *facts.warnings)),
+    )
 
 
-def _read_config(out: Path) -> 'Config':
-    from mmengine.config import Config
-
-    if not (out / 'config.py').is_file():
-        raise FileNotFoundError(f'there is no training to go on with in {out}: it has no config.py')
-    return Config.fromfile(out / 'config.py')
+def _say(*lines: str) -> None:
+    print(*lines, sep='\n', flush=True)
 
 
-def _new_config(
-    out: Path,
-    pairs: 'Pairs',
-    facts: 'Facts',
-    *,
-    method: str,
-    base: str | Path | None,
-    val: float,
-    end: float | None,
-    iterations: int | None,
-    overwrite: bool,
-    seed: int,
-) -> 'Config':
-    """Write the split and the config of a training that fits into the time."""
-    from mmengine.config import Config
-    from mmengine.device import get_device
-
-    from mmdiffseg.apis.folder_config import method_config, set_data, set_length
-    from mmdiffseg.apis.folder_pairs import split_names
-    from mmdiffseg.engine.work_dir import refuse_to_overwrite
-
-    train_names, val_names, kept_back = split_names(pairs.names, share=val)
+def _split(out: Path, pairs: Pairs, *, share: float) -> dict[str, Path]:
+    """Write which pictures are for training and which for validation."""
+    train_names, val_names, kept_back = split_names(pairs.names, share=share)
     if not train_names or not val_names:
         raise ValueError(
             f'{len(pairs.names)} pictures leave {len(train_names)} to train and {len(val_names)} '
             'to validate on: add pictures, or change val'
         )
-    claim_output_dir(out, inputs=[pairs.image_dir, *pairs.mask_dirs], overwrite=overwrite)
-    if not overwrite:
-        refuse_to_overwrite(out / RUN)
-    split_files = _write_splits(out, train=train_names, val=val_names)
     left = f', {len(kept_back)} are kept back' if kept_back else ''
-    print(f'{len(train_names)} to train on, {len(val_names)} to validate on{left}.', flush=True)
-
-    gpu = get_device() != 'cpu'
-    cfg = method_config(method, num_classes=len(facts.classes), gpu=gpu)
-    set_data(cfg, pairs, facts, split_files=split_files, gpu=gpu)
-    cfg.randomness = dict(seed=seed)
-    _import_all(cfg)
-    cfg.pace, iterations = _plan(cfg, len(val_names), end, iterations)
-    set_length(cfg, iterations)
-    Config(cfg).dump(out / 'config.py')
-    return Config.fromfile(out / 'config.py')
-
-
-def _write_splits(out: Path, **names: Sequence[str]) -> dict[str, Path]:
+    _say(f'{len(train_names)} to train on, {len(val_names)} to validate on{left}.')
     folder = out.resolve() / 'splits'
     folder.mkdir(exist_ok=True)
-    files = {split: folder / f'{split}.txt' for split in names}
-    for split, file in files.items():
-        file.write_text('\n'.join(names[split]) + '\n', encoding='utf-8')
+    files = {}
+    for split, names in dict(train=train_names, val=val_names).items():
+        files[split] = folder / f'{split}.txt'
+        files[split].write_text('\n'.join(names) + '\n', encoding='utf-8')
     return files
 
 
-def _import_all(cfg: 'Config') -> None:
-    from mmengine.registry import init_default_scope
+def _sizes(split_file: Path, pairs: Pairs, facts: Facts) -> np.ndarray:
+    """Width and height of the pictures of a split (N, 2)."""
+    chosen = set(split_file.read_text(encoding='utf-8').splitlines())
+    return facts.sizes[[name in chosen for name in pairs.names]]
 
-    from mmdiffseg.engine import launch
-    from mmdiffseg.utils import register_all_modules
 
+def _find_base(base):
+    from mmdiffseg.apis.load import find_model
+    from mmdiffseg.apis.model_folder import read_model_folder
+
+    return read_model_folder(find_model(base))
+
+
+def _from_base(model, pairs: Pairs, facts: Facts, out: Path) -> tuple[ConfigDict, list[dict]]:
+    """The config of a training that goes on from a model, and how that shrinks pictures."""
+    from mmdiffseg.apis.load import build_model
+    from mmdiffseg.apis.model_folder import load_weights
+
+    known = model.meta['classes']
+    if len(known) != len(facts.classes):
+        raise ValueError(
+            f'the base knows {len(known)} classes ({", ".join(known)}) and the masks hold '
+            f'{len(facts.classes)}: take another base, or none'
+        )
+    if pairs.raters and not model.config['model']['type'].endswith('StochasticSegmentor'):
+        raise ValueError(
+            f'the base, a {model.config["model"]["type"]}, learns one answer and there are '
+            f'{len(pairs.mask_dirs)} raters: give the folder of one of them as masks'
+        )
+    cfg = base_config(model.config)
+    cfg.crop_size, shrink = sizes_of(model.config)
+    _import_all(cfg)
+    network = build_model(cfg)
+    load_weights(network, model.weights)
+    cfg.load_from = str(out.resolve() / 'base.pth')
+    torch.save(dict(state_dict=network.state_dict()), cfg.load_from)
+    return cfg, shrink
+
+
+def _import_all(cfg: Mapping[str, Any]) -> None:
     launch.import_models(cfg)
     register_all_modules(init_default_scope=False)
-    init_default_scope(cfg.default_scope)
+    init_default_scope(cfg['default_scope'])
 
 
-def _plan(
-    cfg: 'Config', val_pictures: int, end: float | None, iterations: int | None
-) -> tuple[dict[str, float], int]:
-    """Measure the pace, and find out how many iterations and validation pictures fit."""
-    from mmdiffseg.apis.pace import measure
-    from mmdiffseg.engine.hooks.progress_hook import minutes
-
-    pace = measure(cfg)
-    if end is None:
-        iterations = iterations or ITERATIONS
-    else:
-        left = end - time.monotonic()
-        scored = min(max(int(VALIDATION_SHARE * left / pace.picture), 1), val_pictures)
-        if scored < val_pictures:
-            chosen = np.linspace(0, val_pictures - 1, scored).round().astype(int).tolist()
-            cfg.val_dataloader.dataset.indices = chosen
-            print(f'Note: there is time to validate on {scored} of {val_pictures} pictures.')
-        fit = int(PLANNED * _training_seconds(end, pace, scored) / pace.iteration)
-        iterations = max(min(fit, iterations or fit), 1)
-        if iterations < FEW_ITERATIONS:
-            print(f'Note: {iterations} iterations fit in the time, which teach next to nothing.')
-    print(f'{iterations} iterations take about {minutes(iterations * pace.iteration)}.', flush=True)
-    return pace._asdict(), iterations
-
-
-def _training_seconds(end: float, pace: 'Pace', scored: int) -> float:
-    """What validation and previews leave of the time."""
-    left = end - time.monotonic()
-    return (left - scored * pace.picture) * (1 - PREVIEW_SHARE)
-
-
-def _run(cfg: 'Config', out: Path, *, end: float | None, resume: bool) -> dict[str, float]:
+def _run(cfg: Config, out: Path, *, end: float | None, resume: bool) -> dict[str, float]:
     """Train and validate; the scores."""
-    from mmdiffseg.engine import launch
-    from mmdiffseg.engine.work_dir import newest_checkpoint
-
-    _import_all(cfg)
     cfg = copy.deepcopy(cfg)
-    cfg.work_dir, cfg.launcher = str(out / RUN), 'none'
+    cfg.work_dir, cfg.launcher = str(out / 'run'), 'none'
     cfg.log_level = 'ERROR'  # the progress is told in plain lines
+    if resume:
+        checkpoint = newest_checkpoint(cfg.work_dir)
+        if checkpoint is not None:
+            cfg.load_from, cfg.resume = str(checkpoint), True
     cfg.custom_hooks = [
         *cfg.custom_hooks,
         dict(type='mmdiffseg.ProgressHook'),
         dict(type='mmdiffseg.PreviewHook', out_file=str(out / 'preview.png')),
-        dict(type='mmdiffseg.CheckpointMatchHook', strict=resume),
+        dict(type='mmdiffseg.CheckpointMatchHook', strict=True),
     ]
     if end is not None:
-        dataset = cfg.val_dataloader.dataset
-        names = Path(dataset.ann_file).read_text(encoding='utf-8').splitlines()
-        scored = len(dataset.get('indices') or names)
-        seconds = (end - time.monotonic()) - scored * cfg.pace['picture']
-        cfg.custom_hooks.append(dict(type='mmdiffseg.TimeBudgetHook', minutes=seconds / 60))
-    if resume:
-        checkpoint = newest_checkpoint(out / RUN)
-        cfg.load_from, cfg.resume = checkpoint and str(checkpoint), checkpoint is not None
+        minutes = training_seconds(cfg, end) / 60
+        cfg.custom_hooks.append(dict(type='mmdiffseg.TimeBudgetHook', minutes=minutes))
     launch.seed_augmentation(cfg)
     runner = launch.build_runner(cfg)
     runner.train()
-    scalars = runner.message_hub.log_scalars
+    logged = runner.message_hub.log_scalars
     return {
-        name.removeprefix('val/'): float(scalars[name].current())
-        for name in scalars
+        name.removeprefix('val/'): float(values.current())
+        for name, values in logged.items()
         if name.startswith('val/') and not name.endswith('time')
     }
-
-
-def _report(
-    cfg: 'Config', out: Path, pairs: 'Pairs', facts: 'Facts', scores: dict[str, float]
-) -> dict[str, Any]:
-    from mmdiffseg.apis.training_report import deciding_score, score_constants
-    from mmdiffseg.engine.work_dir import newest_checkpoint
-
-    table = {'model': scores, **score_constants(cfg)}
-    name, higher = deciding_score(cfg, scores)
-    values = {answer: _find(row, name) for answer, row in table.items()}
-    others = [value for answer, value in values.items() if answer != 'model']
-    better = values['model'] > max(others) if higher else values['model'] < min(others)
-    report = dict(
-        pictures=len(pairs.names),
-        raters=len(pairs.mask_dirs) if pairs.raters else 1,
-        classes={
-            name: round(float(share), 6)
-            for name, share in zip(facts.classes, facts.shares, strict=True)
-        },
-        warnings=[*pairs.warnings, *facts.warnings],
-        checkpoint=newest_checkpoint(out / RUN).name,
-        scores=table,
-        decides=name,
-        better=better,
-    )
-    (out / 'report.json').write_text(json.dumps(report, indent=1), encoding='utf-8')
-    finish_output_dir(out)
-    listed = ', '.join(f'{answer} {value:.4g}' for answer, value in values.items())
-    print(f'{name} on the validation pictures: {listed}.')
-    return report
-
-
-def _find(scores: dict[str, float], name: str) -> float:
-    """A score, whatever the number of samples behind its name."""
-    key = name.partition('@')[0]
-    return next(value for other, value in scores.items() if other.partition('@')[0] == key)

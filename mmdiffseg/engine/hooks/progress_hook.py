@@ -46,12 +46,12 @@ class ProgressHook(Hook):
         self._said, self._losses = now, []
         if is_main_process():
             print(
-                f'iteration {done} of {runner.max_iters}, loss {loss:.4f}, {minutes(left)} left',
+                f'iteration {done} of {runner.max_iters}, loss {loss:.4f}, {in_words(left)} left',
                 flush=True,
             )
 
 
-def minutes(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """A time in words: ``'40 seconds'`` or ``'7 minutes'``."""
     if seconds < 90:
         return f'{seconds:.0f} seconds'

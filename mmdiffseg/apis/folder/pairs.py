@@ -141,16 +141,14 @@ def split_names(names: Sequence[str], *, share: float) -> tuple[list[str], list[
     Returns:
         The names for training, for validation, and those kept back.
     """
-    by_split = {split: [] for split in SPLITS}
-    for name in names:
-        first = name.partition('/')[0].lower()
-        split = next((split for split, known in SPLITS.items() if first in known), None)
-        if split is None:
-            break
-        by_split[split].append(name)
-    else:
-        if by_split['val'] and by_split['train']:
-            return by_split['train'], by_split['val'], by_split['test']
+    first = {name: name.partition('/')[0].lower() for name in names}
+    parts = {split: [n for n in names if first[n] in known] for split, known in SPLITS.items()}
+    kept_back = []
+    if sum(map(len, parts.values())) == len(names):
+        if parts['train'] and parts['val']:
+            return parts['train'], parts['val'], parts['test']
+        if parts['train']:
+            names, kept_back = parts['train'], parts['test']
     key = _grouping(names)
     groups = sorted({key(name) for name in names}, key=_digest)
     val = set()
@@ -158,7 +156,7 @@ def split_names(names: Sequence[str], *, share: float) -> tuple[list[str], list[
         if len(val) >= max(share * len(names), 1):
             break
         val.update(name for name in names if key(name) == group)
-    return [name for name in names if name not in val], sorted(val), []
+    return [name for name in names if name not in val], sorted(val), kept_back
 
 
 def _grouping(names: Sequence[str]) -> Callable[[str], str]:

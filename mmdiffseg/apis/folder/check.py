@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmdiffseg.apis.folder_pairs import Pairs
+from mmdiffseg.apis.folder.pairs import Pairs
 from mmdiffseg.datasets.pictures import check_upright
 from mmdiffseg.datasets.transforms.load_binary_mask import Foreground
 

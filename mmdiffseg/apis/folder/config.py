@@ -8,17 +8,20 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmdiffseg.apis.folder_check import RARE, Facts
-from mmdiffseg.apis.folder_pairs import Pairs
+from mmdiffseg.apis.folder.check import RARE, Facts
+from mmdiffseg.apis.folder.pairs import Pairs
 from mmdiffseg.models.extras import find_source
 
-#: side of the square that a picture has the area of on average, after it is shrunk; larger ones
-#: are read through a window of this size
-WINDOW = 256
-#: crops are no smaller and a multiple of it, as networks halve their maps
+#: side of the square whose area pictures have on average after they are shrunk; larger ones are
+#: read through windows of this size
+WINDOW = dict(cpu=192, gpu=512)
+OVERLAP = 32
+#: crops are a multiple of it, as networks halve their maps, and no smaller
 STRIDE = 32
-#: a GPU takes pictures and crops of so many times the side
-GPU_SCALE = 2
+#: side of the largest crops
+CROP = dict(cpu=96, gpu=256)
+#: learning rate of a training that starts from a model, as a share of one from scratch
+FINE_TUNING = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +30,11 @@ class Method:
 
     Attributes:
         files: Configs below ``configs/``, of which later ones replace what earlier ones say.
-        crop: Side of the training crops, on a CPU.
         batch_size: Crops in a batch.
         head: What to change in the decode head.
     """
 
     files: Sequence[str]
-    crop: int
     batch_size: int
     head: Mapping[str, Any] = field(default_factory=dict)
 
@@ -41,7 +42,6 @@ class Method:
 METHODS = {
     'segdiff': Method(
         files=('segdiff/segdiff_small_shapes-classes.py', '_base_/schedules/segdiff_1500.py'),
-        crop=96,
         batch_size=4,
         # as in segdiff_shapes.py, for trainings of minutes
         head=dict(
@@ -50,32 +50,27 @@ METHODS = {
                 type='mmdiffseg.DDPMSampler', spacing='uniform', variance='fixed_small'
             ),
             steps=10,
-            generations=4,
+            generations=3,
         ),
     ),
     'stochastic': Method(
         files=('stochastic/categorical_ambiguous-shapes.py',),
-        crop=96,
         batch_size=4,
         head=dict(steps=10, generations=4),
     ),
-    'ddp': Method(files=('ddp/ddp_r18_shapes.py',), crop=128, batch_size=8),
+    'ddp': Method(files=('ddp/ddp_r18_shapes.py',), batch_size=8),
 }
 
 
-def method_config(method: str, *, num_classes: int, gpu: bool) -> ConfigDict:
+def method_config(method: str, *, num_classes: int) -> ConfigDict:
     """Model, training and runtime of a method, without data.
 
     Args:
         method: One of ``METHODS``.
         num_classes: Number of classes.
-        gpu: There is a GPU.
     """
     settings = METHODS[method]
-    cfg = ConfigDict()
-    for file in settings.files:
-        cfg.update(Config.fromfile(find_source(f'configs/{file}'))._cfg_dict)
-    cfg.crop_size = (settings.crop * GPU_SCALE if gpu else settings.crop,) * 2
+    cfg = _read(settings.files)
     cfg.train_dataloader.batch_size = settings.batch_size
     head = cfg.model.decode_head
     head.update(settings.head)
@@ -84,31 +79,81 @@ def method_config(method: str, *, num_classes: int, gpu: bool) -> ConfigDict:
     return cfg
 
 
+def base_config(base: Mapping[str, Any]) -> ConfigDict:
+    """A training that goes on from a model, without data.
+
+    Args:
+        base: Config of the model. Its crops and the way it shrinks pictures are kept.
+    """
+    settings = METHODS['segdiff']
+    cfg = _read(settings.files)
+    cfg.train_dataloader.batch_size = settings.batch_size
+    cfg.optim_wrapper.optimizer.lr *= FINE_TUNING
+    cfg.model = ConfigDict(base['model'])
+    return cfg
+
+
+def set_sizes(cfg: ConfigDict, facts: Facts, *, gpu: bool) -> list[dict]:
+    """Choose the size of crops and windows for pictures of some sizes.
+
+    Args:
+        cfg: The config of a model, changed in place.
+        facts: The pictures.
+        gpu: There is a GPU.
+
+    Returns:
+        The transforms that shrink a picture, none if it is small.
+    """
+    device = 'gpu' if gpu else 'cpu'
+    window = WINDOW[device]
+    scale = min(1.0, round(window / facts.sizes.prod(axis=1).mean() ** 0.5, 3))
+    smallest = int(facts.sizes.min() * scale)
+    crop = max(min(CROP[device], smallest // STRIDE * STRIDE), STRIDE)
+    cfg.crop_size = (crop, crop)
+    cfg.model.data_preprocessor.size = cfg.crop_size
+    cfg.model.test_cfg.update(
+        mode='slide', crop_size=(window, window), stride=(window - OVERLAP, window - OVERLAP)
+    )
+    return [dict(type='Resize', scale_factor=scale, keep_ratio=True)] if scale < 1 else []
+
+
+def sizes_of(base: Mapping[str, Any]) -> tuple[tuple[int, int], list[dict]]:
+    """The crops of a model, and the transforms by which it shrinks a picture."""
+    pipeline = base['test_dataloader']['dataset']['pipeline']
+    size = base.get('crop_size') or base['model']['data_preprocessor'].get('size')
+    crop = tuple(size or (CROP['gpu'], CROP['gpu']))
+    return crop, [step for step in pipeline if step['type'].endswith('Resize')]
+
+
+def _read(files: Sequence[str]) -> ConfigDict:
+    cfg = ConfigDict()
+    for file in files:
+        cfg.update(Config.fromfile(find_source(f'configs/{file}'))._cfg_dict)
+    for name in ('dataset_type', 'data_root', 'check_labels', 'img_ratios', 'tta_pipeline'):
+        cfg.pop(name, None)  # set_data says what replaces them
+    return cfg
+
+
 def set_data(
-    cfg: ConfigDict, pairs: Pairs, facts: Facts, *, split_files: Mapping[str, Path], gpu: bool
+    cfg: ConfigDict,
+    pairs: Pairs,
+    facts: Facts,
+    *,
+    split_files: Mapping[str, Path],
+    shrink: Sequence[dict],
+    gpu: bool,
 ) -> None:
     """Let a config read two folders.
 
     Args:
-        cfg: The config of a model, changed in place. Its ``crop_size`` is the largest crop.
+        cfg: The config of a model with its ``crop_size``, changed in place.
         pairs: The files.
         facts: What they hold.
         split_files: Lists of names for ``train`` and ``val``.
+        shrink: Transforms that shrink a picture.
         gpu: There is a GPU.
     """
-    for name in ('dataset_type', 'data_root', 'check_labels', 'img_ratios', 'tta_pipeline'):
-        cfg.pop(name, None)
-    window = WINDOW * GPU_SCALE if gpu else WINDOW
-    scale = min(1.0, round(window / facts.sizes.prod(axis=1).mean() ** 0.5, 3))
-    smallest = int(facts.sizes.min() * scale)
-    crop = max(min(max(cfg.crop_size), smallest // STRIDE * STRIDE), STRIDE)
-    cfg.crop_size = (crop, crop)
-    cfg.model.data_preprocessor.size = cfg.crop_size
-    cfg.model.test_cfg.update(
-        mode='slide', crop_size=(window, window), stride=(window * 3 // 4, window * 3 // 4)
-    )
     load_train, load_test, pack = _loading(pairs, facts)
-    shrink = [dict(type='Resize', scale_factor=scale, keep_ratio=True)] if scale < 1 else []
     # a crop of one class alone teaches little where the other is rare
     spread = dict(cat_max_ratio=1 - RARE) if facts.shares.min() < 5 * RARE else {}
     cfg.train_pipeline = [
