@@ -26,6 +26,8 @@ from mmdiffseg.apis.folder.config import (
 from mmdiffseg.apis.folder.pairs import Pairs, pair_files, split_names
 from mmdiffseg.apis.folder.plan import in_minutes, plan, training_seconds
 from mmdiffseg.apis.folder.report import make_report, summary, write_report
+from mmdiffseg.apis.load import build_model, find_model
+from mmdiffseg.apis.model_folder import load_weights, read_model_folder
 from mmdiffseg.datasets.transforms.load_binary_mask import Foreground
 from mmdiffseg.engine import launch
 from mmdiffseg.engine.work_dir import newest_checkpoint, refuse_to_overwrite
@@ -64,8 +66,8 @@ def train(
         masks: Folder of masks: PNGs of one channel called like their pictures. Folders ``rater1``,
             ``rater2``, ... in it, or several folders, are the masks of several raters.
         out: A new or empty folder for the results.
-        method: ``segdiff``, ``stochastic`` or ``ddp``; None takes ``stochastic`` for several raters
-            and ``segdiff`` otherwise.
+        method: ``stochastic``, which draws whole masks and learns fastest; ``segdiff``; or ``ddp``.
+            None takes the first.
         base: A model to go on from: its name, folder or hub id.
         minutes: All that may be taken, validation included; None for no bound.
         iterations: Of training, if the minutes allow; None for as many as fit in the minutes, or
@@ -97,8 +99,9 @@ def train(
     end = None if minutes is None else start + 60 * minutes
     _check_arguments(method, base, minutes=minutes, iterations=iterations, val=val)
     pairs = pair_files(images, masks)
-    method = _choose_method(method, pairs)
-    model = base and _find_base(base)
+    method = method or 'stochastic'
+    _check_raters(method, pairs)
+    model = base and read_model_folder(find_model(base))
     if model and classes is None:
         classes = model.meta['classes']
     facts = look_into(pairs, classes=classes, foreground=foreground)
@@ -118,7 +121,7 @@ def train(
             cfg, shrink = _from_base(model, pairs, facts, out)
         else:
             cfg = method_config(method, num_classes=len(facts.classes))
-            shrink = set_sizes(cfg, facts, gpu=gpu)
+            shrink = set_sizes(cfg, facts, method=method, gpu=gpu)
         set_data(cfg, pairs, facts, split_files=split_files, shrink=shrink, gpu=gpu)
         cfg.randomness = dict(seed=seed)
         _import_all(cfg)
@@ -157,15 +160,12 @@ def _check_arguments(
         raise ValueError(f'val={val} is a share of the pictures and must lie between 0 and 1')
 
 
-def _choose_method(method: str | None, pairs: Pairs) -> str:
-    if not pairs.raters:
-        return method or 'segdiff'
-    if method not in (None, 'stochastic'):
+def _check_raters(method: str, pairs: Pairs) -> None:
+    if pairs.raters and method != 'stochastic':
         raise ValueError(
             f'method={method!r} learns one answer and there are {len(pairs.mask_dirs)} raters: '
             "take method='stochastic', or give the folder of one rater as masks"
         )
-    return 'stochastic'
 
 
 def _describe(pairs: Pairs, facts: Facts) -> None:
@@ -210,18 +210,8 @@ def _sizes(split_file: Path, pairs: Pairs, facts: Facts) -> np.ndarray:
     return facts.sizes[[name in chosen for name in pairs.names]]
 
 
-def _find_base(base):
-    from mmdiffseg.apis.load import find_model
-    from mmdiffseg.apis.model_folder import read_model_folder
-
-    return read_model_folder(find_model(base))
-
-
 def _from_base(model, pairs: Pairs, facts: Facts, out: Path) -> tuple[ConfigDict, list[dict]]:
     """The config of a training that goes on from a model, and how that shrinks pictures."""
-    from mmdiffseg.apis.load import build_model
-    from mmdiffseg.apis.model_folder import load_weights
-
     known = model.meta['classes']
     if len(known) != len(facts.classes):
         raise ValueError(

@@ -1,6 +1,5 @@
 """What lies in two folders of pictures and masks: classes, sizes, and what cannot be trained on."""
 
-import colorsys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmdiffseg.apis.classes import colours as distinct_colours
 from mmdiffseg.apis.folder.pairs import Pairs
 from mmdiffseg.datasets.pictures import check_upright
 from mmdiffseg.datasets.transforms.load_binary_mask import Foreground
@@ -20,7 +20,6 @@ MAX_SPARSE = 20
 #: below it a class is called rare
 RARE = 0.01
 COLOUR_MODES = ('RGB', 'RGBA', 'CMYK', 'YCbCr', 'LAB', 'HSV')
-BINARY_PALETTE = [[47, 50, 60], [243, 156, 18]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def look_into(
     shares = pixels / pixels.sum()
     return Facts(
         classes=names,
-        palette=_palette(number, None if foreground is not None else colours),
+        palette=_palette(names, None if foreground is not None else colours),
         foreground=foreground,
         sizes=np.array(sizes),
         shares=shares,
@@ -223,15 +222,12 @@ def _names(number: int, *, binary: bool) -> list[str]:
     return ['background', 'foreground'] if binary else [f'class {i}' for i in range(number)]
 
 
-def _palette(number: int, colours: list[list[int]] | None) -> list[list[int]]:
+def _palette(names: list[str], colours: list[list[int]] | None) -> list[list[int]]:
     """Colours of the classes: those of the masks, if they have a palette that tells them apart."""
-    if colours and len({tuple(colour) for colour in colours[:number]}) == number:
-        return colours[:number]
-    hues = (0.09 + 0.618 * i for i in range(max(number - 2, 0)))  # far apart
-    others = [
-        [round(255 * part) for part in colorsys.hsv_to_rgb(hue % 1, 0.7, 0.9)] for hue in hues
-    ]
-    return (BINARY_PALETTE + others)[:number]
+    own = {tuple(colour) for colour in colours[: len(names)]} if colours else ()
+    if len(own) == len(names):
+        return colours[: len(names)]
+    return distinct_colours(names)
 
 
 def _warnings(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,14 @@ from mmdiffseg.apis.folder.check import RARE, Facts
 from mmdiffseg.apis.folder.pairs import Pairs
 from mmdiffseg.models.extras import find_source
 
-#: side of the square whose area pictures have on average after they are shrunk; larger ones are
-#: read through windows of this size
-WINDOW = dict(cpu=192, gpu=512)
-OVERLAP = 32
 #: crops are a multiple of it, as networks halve their maps, and no smaller
 STRIDE = 32
-#: side of the largest crops
-CROP = dict(cpu=96, gpu=256)
-#: learning rate of a training that starts from a model, as a share of one from scratch
-FINE_TUNING = 0.25
+#: what windows have in common with their neighbours
+OVERLAP = 32
+#: a GPU takes crops of so many times the side
+GPU_SCALE = 2
+#: learning rate of a training that goes on from a model, as a share of one from scratch
+FINE_TUNING = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,35 +28,38 @@ class Method:
 
     Attributes:
         files: Configs below ``configs/``, of which later ones replace what earlier ones say.
+        crop: Side of the largest training crops on a CPU.
         batch_size: Crops in a batch.
-        head: What to change in the decode head.
+        changes: Of the config, for a training from scratch in minutes.
     """
 
     files: Sequence[str]
+    crop: int
     batch_size: int
-    head: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any]
 
 
 METHODS = {
+    'stochastic': Method(
+        files=('stochastic/categorical_dsb2018.py', '_base_/schedules/adamw_3k_ema.py'),
+        crop=160,
+        batch_size=4,
+        changes={'model.backbone.backbone.pretrained': None},
+    ),
     'segdiff': Method(
         files=('segdiff/segdiff_small_shapes-classes.py', '_base_/schedules/segdiff_1500.py'),
+        crop=96,
         batch_size=4,
-        # as in segdiff_shapes.py, for trainings of minutes
-        head=dict(
-            clip_denoised=True,
-            diffusion_sampler=dict(
-                type='mmdiffseg.DDPMSampler', spacing='uniform', variance='fixed_small'
-            ),
-            steps=10,
-            generations=3,
-        ),
+        changes={
+            # masks are learned sooner than noise; bounded, they cannot go astray
+            'model.decode_head.prediction_type': 'x0',
+            'model.decode_head.clip_denoised': True,
+            'model.decode_head.diffusion_sampler.variance': 'fixed_small',
+            'model.decode_head.steps': 10,
+            'model.decode_head.generations': 3,
+        },
     ),
-    'stochastic': Method(
-        files=('stochastic/categorical_ambiguous-shapes.py',),
-        batch_size=4,
-        head=dict(steps=10, generations=4),
-    ),
-    'ddp': Method(files=('ddp/ddp_r18_shapes.py',), batch_size=8),
+    'ddp': Method(files=('ddp/ddp_r18_shapes.py',), crop=160, batch_size=4, changes={}),
 }
 
 
@@ -69,11 +70,8 @@ def method_config(method: str, *, num_classes: int) -> ConfigDict:
         method: One of ``METHODS``.
         num_classes: Number of classes.
     """
-    settings = METHODS[method]
-    cfg = _read(settings.files)
-    cfg.train_dataloader.batch_size = settings.batch_size
+    cfg = _read(METHODS[method])
     head = cfg.model.decode_head
-    head.update(settings.head)
     head.num_classes = num_classes
     head.get('loss_decode', {}).pop('class_weight', None)  # of the classes of other data
     return cfg
@@ -85,30 +83,31 @@ def base_config(base: Mapping[str, Any]) -> ConfigDict:
     Args:
         base: Config of the model. Its crops and the way it shrinks pictures are kept.
     """
-    settings = METHODS['segdiff']
-    cfg = _read(settings.files)
-    cfg.train_dataloader.batch_size = settings.batch_size
+    cfg = _read(METHODS['stochastic'])
     cfg.optim_wrapper.optimizer.lr *= FINE_TUNING
     cfg.model = ConfigDict(base['model'])
     return cfg
 
 
-def set_sizes(cfg: ConfigDict, facts: Facts, *, gpu: bool) -> list[dict]:
+def set_sizes(cfg: ConfigDict, facts: Facts, *, method: str, gpu: bool) -> list[dict]:
     """Choose the size of crops and windows for pictures of some sizes.
+
+    Pictures are shrunk until a crop shows a quarter of one, on average over their areas.
 
     Args:
         cfg: The config of a model, changed in place.
         facts: The pictures.
+        method: One of ``METHODS``.
         gpu: There is a GPU.
 
     Returns:
         The transforms that shrink a picture, none if it is small.
     """
-    device = 'gpu' if gpu else 'cpu'
-    window = WINDOW[device]
+    largest = METHODS[method].crop * (GPU_SCALE if gpu else 1)
+    window = 2 * largest
     scale = min(1.0, round(window / facts.sizes.prod(axis=1).mean() ** 0.5, 3))
     smallest = int(facts.sizes.min() * scale)
-    crop = max(min(CROP[device], smallest // STRIDE * STRIDE), STRIDE)
+    crop = max(min(largest, smallest // STRIDE * STRIDE), STRIDE)
     cfg.crop_size = (crop, crop)
     cfg.model.data_preprocessor.size = cfg.crop_size
     cfg.model.test_cfg.update(
@@ -120,18 +119,20 @@ def set_sizes(cfg: ConfigDict, facts: Facts, *, gpu: bool) -> list[dict]:
 def sizes_of(base: Mapping[str, Any]) -> tuple[tuple[int, int], list[dict]]:
     """The crops of a model, and the transforms by which it shrinks a picture."""
     pipeline = base['test_dataloader']['dataset']['pipeline']
-    size = base.get('crop_size') or base['model']['data_preprocessor'].get('size')
-    crop = tuple(size or (CROP['gpu'], CROP['gpu']))
-    return crop, [step for step in pipeline if step['type'].endswith('Resize')]
+    crop = base.get('crop_size') or base['model']['data_preprocessor']['size']
+    return tuple(crop), [step for step in pipeline if step['type'].endswith('Resize')]
 
 
-def _read(files: Sequence[str]) -> ConfigDict:
+def _read(method: Method) -> ConfigDict:
     cfg = ConfigDict()
-    for file in files:
+    for file in method.files:
         cfg.update(Config.fromfile(find_source(f'configs/{file}'))._cfg_dict)
     for name in ('dataset_type', 'data_root', 'check_labels', 'img_ratios', 'tta_pipeline'):
         cfg.pop(name, None)  # set_data says what replaces them
-    return cfg
+    cfg.train_dataloader.batch_size = method.batch_size
+    cfg = Config(cfg)
+    cfg.merge_from_dict(method.changes)
+    return cfg._cfg_dict
 
 
 def set_data(

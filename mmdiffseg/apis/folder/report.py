@@ -2,7 +2,6 @@
 
 import copy
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,12 @@ from torch import Tensor
 
 from mmdiffseg.apis.folder.check import Facts
 from mmdiffseg.apis.folder.pairs import Pairs
+from mmdiffseg.apis.load import COUNTERS, build_model
+from mmdiffseg.apis.model_folder import write_model_folder
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine import launch
 from mmdiffseg.engine.work_dir import newest_checkpoint
+from mmdiffseg.models.weights import load_exactly
 
 #: side of the grid on which masks are averaged
 GRID = 128
@@ -88,28 +90,19 @@ def write_report(out: Path, cfg: Config, report: dict[str, Any], *, run: Path) -
         run: Its work dir.
     """
     (out / 'report.json').write_text(json.dumps(report, indent=1), encoding='utf-8')
-    if find_spec('mmdiffseg.apis.model_folder') is None:
-        return
-    from mmdiffseg.apis.load import build_model
-    from mmdiffseg.apis.model_folder import write_model_folder
-    from mmdiffseg.models.weights import load_exactly
-
     checkpoint = newest_checkpoint(run)
     model = build_model(cfg)
-    load_exactly(
-        model, load_checkpoint_file(checkpoint)['state_dict'], source=str(checkpoint), fresh=None
-    )
-    classes = list(cfg.val_dataloader.dataset.metainfo.classes)
+    weights = load_checkpoint_file(checkpoint)['state_dict']  # averaged, if there is an average
+    load_exactly(model, weights, source=str(checkpoint), fresh=COUNTERS)
+    classes = cfg.val_dataloader.dataset.metainfo
     write_model_folder(
         out / 'model',
         model=model,
         config=_without_paths(cfg),
-        meta=dict(
-            classes=classes, palette=[list(c) for c in cfg.val_dataloader.dataset.metainfo.palette]
-        ),
+        meta=dict(classes=list(classes.classes), palette=list(classes.palette)),
         card=dict(
             name=out.name,
-            data=f'{report["pictures"]} pictures of {", ".join(classes)}',
+            data=f'{report["pictures"]} pictures of {", ".join(classes.classes)}',
             metrics=report['scores']['model'],
             limits='Measured on pictures like those that it was trained on, and on no others.',
         ),
