@@ -113,8 +113,7 @@ def train(
             raise FileNotFoundError(f'{out} holds no training to go on with: it has no config.py')
     else:
         claim_output_dir(out, inputs=[pairs.image_dir, *pairs.mask_dirs], overwrite=overwrite)
-        if not overwrite:
-            refuse_to_overwrite(out / 'run')
+        _make_way(out / 'run', overwrite=overwrite)
         split_files = _split(out, pairs, share=val)
         gpu = get_device() != 'cpu'
         if model:
@@ -185,6 +184,14 @@ def _say(*lines: str) -> None:
     print(*lines, sep='\n', flush=True)
 
 
+def _make_way(run: Path, *, overwrite: bool) -> None:
+    """See to it that no checkpoints of an earlier training lie where this one's will."""
+    if not overwrite:
+        refuse_to_overwrite(run)
+    for path in (*run.glob('*.pth'), run / 'last_checkpoint'):
+        path.unlink(missing_ok=True)
+
+
 def _split(out: Path, pairs: Pairs, *, share: float) -> dict[str, Path]:
     """Write which pictures are for training and which for validation."""
     train_names, val_names, kept_back = split_names(pairs.names, share=share)
@@ -225,7 +232,6 @@ def _from_base(model, pairs: Pairs, facts: Facts, out: Path) -> tuple[ConfigDict
         )
     cfg = base_config(model.config)
     cfg.crop_size, shrink = sizes_of(model.config)
-    _import_all(cfg)
     network = build_model(cfg)
     load_weights(network, model.weights)
     cfg.load_from = str(out.resolve() / 'base.pth')

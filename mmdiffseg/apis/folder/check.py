@@ -57,11 +57,15 @@ def look_into(
     Raises:
         ValueError: The files cannot be trained on; the sentence says why and what to do.
     """
+    if foreground not in (None, 'nonzero') and not (isinstance(foreground, int) and foreground > 0):
+        raise ValueError(f"foreground={foreground!r} must be a value above 0 or 'nonzero'")
     sizes, counts, empty, unequal, colours = [], np.zeros(2**16, np.int64), [], [], None
+    masks = 0
     for name in pairs.names:
         size = _image_size(pairs.image(name))
         sizes.append(size)
         for path in pairs.masks(name):
+            masks += 1
             mask, palette = _read_mask(path)
             check_upright(str(pairs.image(name)), truth=path.name)
             if mask.shape != size[::-1]:
@@ -75,13 +79,13 @@ def look_into(
     if unequal:
         image, size, path, other = unequal[0]
         raise ValueError(
-            f'{len(unequal)} of {len(sizes)} masks differ in size from their pictures: {image} is '
+            f'{len(unequal)} of {masks} masks differ in size from their pictures: {image} is '
             f'{size[0]}x{size[1]} and {path} {other[0]}x{other[1]}: make them the same size'
         )
     values = np.flatnonzero(counts)
     if len(values) == 1:
         raise ValueError(
-            f'all {len(empty)} masks hold only {values[0]}, such as {empty[0][0]}: masks must mark '
+            f'all {masks} masks hold only {values[0]}, such as {empty[0][0]}: masks must mark '
             'at least two classes, of which one may be the background'
         )
     example = pairs.masks(pairs.names[0])[0]

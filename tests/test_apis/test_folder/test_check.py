@@ -113,7 +113,8 @@ def test_classes_and_foreground_must_fit(draw, tmp_path):
         look(folders, classes=['a', 'b', 'c'], foreground=255)
     with pytest.raises(ValueError, match='foreground=1 does not fit .* values are 0, 255'):
         look(folders, foreground=1)
-    (tmp_path / 'ids').mkdir()
+    with pytest.raises(ValueError, match="foreground='all' must be a value above 0 or 'nonzero'"):
+        look(folders, foreground='all')
     folders = draw.pairs(tmp_path / 'ids', 2, value=2)
     draw.mask(folders[1] / 'p0.png', np.eye(48, dtype=np.uint8) * 3)
     with pytest.raises(ValueError, match=r'hold 0, 2, 3 and classes names 3: .* \[0, 3\)'):

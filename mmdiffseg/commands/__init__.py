@@ -1,0 +1,1 @@
+"""The sub-commands of `mmdiffseg`, one module each."""
