@@ -124,9 +124,8 @@ def sizes_of(base: Mapping[str, Any]) -> tuple[tuple[int, int], list[dict]]:
 
 
 def _read(method: Method) -> ConfigDict:
-    cfg = ConfigDict()
-    for file in method.files:
-        cfg.update(Config.fromfile(find_source(f'configs/{file}'))._cfg_dict)
+    parts = [Config.fromfile(find_source(f'configs/{file}')) for file in method.files]
+    cfg = ConfigDict({key: value for part in parts for key, value in part.items()})
     for name in ('dataset_type', 'data_root', 'check_labels', 'img_ratios', 'tta_pipeline'):
         cfg.pop(name, None)  # set_data says what replaces them
     cfg.train_dataloader.batch_size = method.batch_size
