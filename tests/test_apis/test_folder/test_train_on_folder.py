@@ -150,7 +150,7 @@ def test_several_classes_in_large_pictures(draw, tmp_path, quick):
     (resize,) = (step for step in config.test_pipeline if step.type == 'Resize')
     window = config.model.test_cfg.crop_size[0]
     assert resize.scale_factor == pytest.approx(window / (701 * 640) ** 0.5, abs=1e-3)
-    assert config.train_pipeline[2 + 1] == resize  # labels are shrunk with their pictures
+    assert config.train_pipeline[3] == resize  # labels are shrunk with their pictures
 
 
 def test_goes_on_from_a_model(run, folders, tmp_path, quick):
