@@ -1,0 +1,1 @@
+"""What training on folders consists of: pairs, check, config, plan, report."""
