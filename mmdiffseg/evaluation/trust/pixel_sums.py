@@ -28,12 +28,13 @@ _DROPPED_BITS = 23 - (PER_OCTAVE.bit_length() - 1)
 
 
 def sum_pixels(
-    log_probs: Tensor, labels: Tensor, uncertainties: Mapping[str, Tensor]
+    log_probs: Tensor, predicted: Tensor, labels: Tensor, uncertainties: Mapping[str, Tensor]
 ) -> dict[str, NDArray[np.float64]]:
     """Sum up the pixels of an image that count.
 
     Args:
         log_probs: Logarithms of the class probabilities, (K, N).
+        predicted: Predicted classes (N,), in [0, K).
         labels: True classes (N,), in [0, K).
         uncertainties: Maps (N,) in [0, 1], by name.
 
@@ -46,7 +47,7 @@ def sum_pixels(
     """
     count = len(log_probs)
     probs = log_probs.exp()
-    confidence, predicted = probs.max(dim=0)
+    confidence = probs.gather(0, predicted[None])[0]
     right = predicted == labels
     of_truth = log_probs.gather(0, labels[None])[0].double()  # (N,)
     brier = probs.double().square().sum() - 2 * of_truth.exp().sum() + len(labels)

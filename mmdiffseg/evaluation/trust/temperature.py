@@ -1,12 +1,12 @@
 """Temperature scaling, fitted on pixels that stand for all of a calibration split."""
 
-import hashlib
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
+
+from mmdiffseg.diffusion.draws import sample_generator
 
 #: values kept at most, 64 MiB: 400,000 pixels of 40 classes
 VALUES = 2**24
@@ -38,8 +38,8 @@ class PixelReservoir:
             log_probs: Logarithms of the class probabilities (K, N).
             labels: True classes (N,).
         """
-        seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big')
-        keys = np.random.default_rng(seed).random(len(labels))
+        generator = sample_generator(0, name)
+        keys = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
         # nothing above the largest key of a full reservoir can stay
         bar = self.keys.max() if len(self.keys) == self.size else np.inf
         new = np.flatnonzero(keys < bar)

@@ -10,7 +10,9 @@ from mmdiffseg.evaluation.trust.ranking import GROUPS
 def measures(log_probs, labels, uncertainty=None):
     if uncertainty is None:
         uncertainty = 1 - log_probs.exp().amax(dim=0)
-    return pixel_measures(sum_pixels(log_probs, labels, dict(doubt=uncertainty)))
+    return pixel_measures(
+        sum_pixels(log_probs, log_probs.argmax(0), labels, dict(doubt=uncertainty))
+    )
 
 
 def test_totals_by_hand():
@@ -37,18 +39,20 @@ def test_images_add_up(make_pixels):
     log_probs, labels = make_pixels()
     doubt = 1 - log_probs.exp().amax(dim=0)
     parts = [
-        sum_pixels(log_probs[:, cut], labels[cut], dict(doubt=doubt[cut]))
+        sum_pixels(
+            log_probs[:, cut], log_probs[:, cut].argmax(0), labels[cut], dict(doubt=doubt[cut])
+        )
         for cut in (slice(1000), slice(1000, None))
     ]
-    together = sum_pixels(log_probs, labels, dict(doubt=doubt))
+    together = sum_pixels(log_probs, log_probs.argmax(0), labels, dict(doubt=doubt))
     for name, value in together.items():
         np.testing.assert_allclose(parts[0][name] + parts[1][name], value, rtol=1e-12)
 
 
 def test_the_size_of_the_sums_does_not_depend_on_the_image(make_pixels):
     small, large = (
-        {k: v.shape for k, v in sum_pixels(*make_pixels(n), dict(e=torch.rand(n))).items()}
-        for n in (10, 5000)
+        {k: v.shape for k, v in sum_pixels(x, y, y, dict(e=torch.rand(len(y)))).items()}
+        for x, y in (make_pixels(10), make_pixels(5000))
     )
     assert small == large
 

@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mmdiffseg.evaluation.conformal import Promise, calibrate, risk_curve
+from mmdiffseg.evaluation.trust.account import BLOCKS, Account, reservoir_of
+from mmdiffseg.evaluation.trust.bootstrap import interval, resample
+from mmdiffseg.evaluation.trust.temperature import fit_temperature
+
+
+def make_sample(number, *, classes=2, size=16, samples=0, sharpness=1.0, uncertainty=False):
+    generator = torch.Generator().manual_seed(number)
+    field = torch.randn(classes, size // 4, size // 4, generator=generator)
+    field = field.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
+    noise = torch.randn(max(samples, 1) + 1, classes, size, size, generator=generator) * 0.7
+    sample = SegDataSample(metainfo=dict(img_path=f'data/{number:03}.png'))
+    sample.seg_logits = PixelData(data=2 * sharpness * field)
+    sample.pred_sem_seg = PixelData(data=field.argmax(dim=0, keepdim=True))
+    labels = (field + noise).argmax(dim=1)
+    sample.gt_sem_seg = PixelData(data=labels[:1])
+    if samples:
+        sample.samples = PixelData(data=labels[1:])
+    if uncertainty:
+        sample.uncertainty = PixelData(data=torch.rand(1, size, size, generator=generator))
+    return sample
+
+
+def make_account(count=30, **options):
+    classes = options.get('classes', 2)
+    account = Account([f'class {k}' for k in range(classes)])
+    for number in range(count):
+        account.add(make_sample(number, **options))
+    return account
+
+
+@pytest.mark.parametrize('classes', [2, 5])
+def test_measures_of_every_uncertainty_there_is(classes):
+    plain = make_account(classes=classes).measures()
+    assert 'AURC/entropy' in plain and 'AURC/model' not in plain
+    full = make_account(classes=classes, samples=4, uncertainty=True).measures()
+    for name in ('entropy', 'doubt', 'model', 'votes'):
+        assert {f'AURC/{name}', f'AUSE/{name}', f'image_AURC/{name}/boundary'} <= full.keys()
+    assert 'image_AURC/samples' in full
+    # the model's own was drawn at random and ranks nothing
+    assert full['AUROC/model'] == pytest.approx(0.5, abs=0.03)
+    assert full['AUROC/entropy'] > 0.6
+    assert all(np.isfinite(value) for value in full.values())
+
+
+def test_pixels_do_not_grow_with_the_number_of_images():
+    few, many = make_account(3), make_account(2 * BLOCKS + 1, size=8)
+    sizes = [{k: v.shape for k, v in account._pixels.items()} for account in (few, many)]
+    assert sizes[0] == sizes[1]
+    assert len(many.surest) == len(many.least_sure) == 3
+    assert 'seg_logits' not in many.surest[0][2]
+
+
+def test_blocks_add_up_to_all_images():
+    account = make_account(BLOCKS + 50, size=8)
+    everything = account.measures(np.ones(BLOCKS))
+    for name, value in account.measures().items():
+        assert everything[name] == pytest.approx(value, nan_ok=True)
+
+
+def test_intervals_hold_the_value_and_pairs_are_tighter():
+    sharp, blunt = make_account(60, sharpness=1.3), make_account(60)
+    found = resample(dict(sharp=sharp, blunt=blunt), resamples=200)
+    for name, account in (('sharp', sharp), ('blunt', blunt)):
+        low, high = interval(found[name]['NLL'])
+        assert low < account.measures()['NLL'] < high
+    low, high = interval(found['sharp']['NLL'] - found['blunt']['NLL'])
+    alone = np.diff(interval(found['sharp']['NLL'])) + np.diff(interval(found['blunt']['NLL']))
+    assert high - low < alone / 2
+
+
+def test_differences_need_the_same_images():
+    with pytest.raises(ValueError, match='b and a are measured on different images'):
+        resample(dict(a=make_account(4), b=make_account(5)))
+
+
+def test_temperature_undoes_sharpness():
+    found = fit_temperature(*kept(reservoir_of((make_sample(n) for n in range(20)), 2)))
+    sharp = reservoir_of((make_sample(n, sharpness=2) for n in range(20)), 2)
+    assert fit_temperature(*kept(sharp)) == pytest.approx(2 * found, rel=1e-3)
+    before, after = Account(['a', 'b']), Account(['a', 'b'], temperature=2 * found)
+    for number in range(20):
+        for account in (before, after):
+            account.add(make_sample(number, sharpness=2))
+    assert after.measures()['NLL'] < before.measures()['NLL']
+    assert after.measures()['ECE'] < before.measures()['ECE']
+    assert after.measures()['accuracy'] == before.measures()['accuracy']
+
+
+def kept(reservoir):
+    return reservoir.log_probs, reservoir.labels
+
+
+def test_raters_count_by_their_weights():
+    sample = make_sample(0)
+    labels = sample.gt_sem_seg.data
+    raters = torch.cat([labels, 1 - labels, labels])
+    sample.gt_raters = PixelData(data=raters)
+    sample.set_metainfo(dict(rater_weights=[0.5, 0.2, 0.3]))
+    account = Account(['a', 'b'])
+    account.add(sample)
+    alone = make_account(1).measures()['accuracy']
+    assert account.measures()['accuracy'] == pytest.approx(0.8 * alone + 0.2 * (1 - alone))
+
+
+def test_a_guarantee_is_measured():
+    promise = Promise('threshold', 'iou')
+    curves = []
+    for number in range(100, 140):
+        sample = make_sample(number)
+        probs = sample.seg_logits.data.softmax(dim=0).numpy()
+        curves.append(risk_curve(probs, sample.gt_sem_seg.data[0].numpy(), promise))
+    made = calibrate(np.stack(curves), promise, alpha=0.1, model='m')
+    account = Account(['a', 'b'], guarantee=made)
+    for number in range(40):
+        account.add(make_sample(number))
+    found = account.measures()
+    assert 0.05 < found['promise/risk'] < 0.13
+    assert found['promise/inner'] < 0.5 < found['promise/outer']
+
+
+def test_ignored_pixels_and_images_count_nowhere():
+    half, all_ = make_sample(0), make_sample(1)
+    half.gt_sem_seg.data[..., :8] = 255
+    all_.gt_sem_seg.data[:] = 255
+    account = Account(['a', 'b'])
+    account.add(half), account.add(all_)
+    assert account.pixel_sums()['totals'][0] == 16 * 8
+    assert account.left_out == 1 and account.names == ['000.png']
+
+
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (lambda s: delattr(s, 'gt_sem_seg'), '000.png has no labels'),
+        (lambda s: delattr(s, 'seg_logits'), '000.png: the model gave no seg_logits'),
+        (
+            lambda s: setattr(s, 'seg_logits', PixelData(data=torch.full((2, 16, 16), 0.4))),
+            '000.png: .* those of a pixel sum to 0.8000 instead of 1',
+        ),
+        (
+            lambda s: s.seg_logits.data.fill_(float('nan')),
+            '000.png: the seg_logits of the model are not finite',
+        ),
+        (
+            lambda s: setattr(s, 'gt_sem_seg', PixelData(data=torch.zeros(1, 8, 16))),
+            '000.png: the labels are 16x8 and the prediction 16x16',
+        ),
+    ],
+)
+def test_bad_predictions_are_refused_by_name(change, sentence):
+    sample = make_sample(0)
+    change(sample)
+    with pytest.raises(ValueError, match=sentence):
+        Account(['a', 'b']).add(sample)
