@@ -4,6 +4,9 @@ Plain numpy, so that prediction without torch can use it. How a guarantee is cal
 :mod:`mmdiffseg.evaluation.conformal`.
 """
 
+import hashlib
+from pathlib import PurePath
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -166,3 +169,8 @@ def check_guarantee(guarantee: dict, *, model: str, settings: dict) -> None:
                 f'the guarantee was calibrated with {name}={value} and the model now predicts with '
                 f'{name}={settings.get(name)}: set it back, or calibrate again'
             )
+
+
+def picture_code(name: str) -> str:
+    """A code for a picture's name, which may say more of a person than a model should pass on."""
+    return hashlib.sha256(PurePath(name).name.encode()).hexdigest()[:12]

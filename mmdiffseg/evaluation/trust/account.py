@@ -1,5 +1,6 @@
 """The account of one model over a data set, from which the report is written."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from mmdiffseg.evaluation.trust.image_numbers import (
 from mmdiffseg.evaluation.trust.pixel_sums import pixel_measures, sum_pixels
 from mmdiffseg.evaluation.trust.probabilities import log_probabilities, uncertainty_maps
 from mmdiffseg.evaluation.trust.temperature import PixelReservoir, apply_temperature
+from mmdiffseg.guarantee import picture_code
 
 #: groups of images that are resampled together: one image each, until there are more than these
 BLOCKS = 200
@@ -43,13 +45,14 @@ class Account:
     most 200 images that is the usual bootstrap over images.
 
     Args:
-        classes: Names of the classes.
+        meta: ``classes`` of the data, and their ``palette`` where pictures are drawn.
         temperature: Divides the logarithms of the probabilities.
-        guarantee: A guarantee of the model, to be tested.
+        guarantee: A guarantee of the model, to be tested on the images that it was not calibrated
+            on.
         ignore_index: Label of the pixels that do not count.
 
     Example:
-        >>> account = Account(dataset.metainfo['classes'])
+        >>> account = Account(dataset.metainfo)
         >>> for sample in predictions:
         ...     account.add(sample)
         >>> account.measures()['ECE']
@@ -57,15 +60,18 @@ class Account:
 
     def __init__(
         self,
-        classes: Sequence[str],
+        meta: dict,
         *,
         temperature: float = 1.0,
         guarantee: dict | None = None,
         ignore_index: int = 255,
     ) -> None:
-        self.classes = list(classes)
+        self.meta = meta
+        self.classes = list(meta['classes'])
         self.temperature = temperature
         self.guarantee = guarantee
+        known = guarantee['calibrated_on'].get('pictures', ()) if guarantee else ()
+        self._calibrated_on = set(known)
         self.ignore_index = ignore_index
         self.names: list[str] = []
         self.left_out = 0
@@ -89,6 +95,7 @@ class Account:
         if not valid.any():
             self.left_out += 1
             return
+        raw = log_probs
         if self.temperature != 1:
             log_probs = apply_temperature(log_probs, self.temperature)
         model, samples = (
@@ -112,8 +119,11 @@ class Account:
             numbers |= {f'doubt/{name}/{way}': number for way, number in ways.items()}
         kept = {key: sample.get(key).cpu() for key in PICTURED if key in sample}
         if self.guarantee:
-            admitted = apply_guarantee(image.probs, self.guarantee, image.samples)
-            numbers |= image.promise(admitted, self.guarantee['risk'], self.ignore_index)
+            # a guarantee is about the model as it is, at no temperature
+            admitted = apply_guarantee(raw.exp().cpu().numpy(), self.guarantee, image.samples)
+            promise = image.promise(admitted, self.guarantee['risk'], self.ignore_index)
+            new = picture_code(sample.get('img_path') or '') not in self._calibrated_on
+            numbers |= {name: number if new else math.nan for name, number in promise.items()}
             kept |= _as_data(admitted)
         self.names.append(Path(sample.get('img_path') or '').name)
         self._numbers.append(numbers)
@@ -170,7 +180,8 @@ class Account:
         columns = self.columns(counts)
         measures = pixel_measures(self.pixel_sums(counts)) | image_measures(columns)
         for name in filter(lambda name: name.startswith('promise/'), columns):
-            measures[name] = float(columns[name].mean())
+            new = columns[name][np.isfinite(columns[name])]
+            measures[name] = float(new.mean()) if new.size else math.nan
         return measures
 
 

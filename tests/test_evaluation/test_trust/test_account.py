@@ -29,7 +29,7 @@ def make_sample(number, *, classes=2, size=16, samples=0, sharpness=1.0, uncerta
 
 def make_account(count=30, **options):
     classes = options.get('classes', 2)
-    account = Account([f'class {k}' for k in range(classes)])
+    account = Account(dict(classes=[f'class {k}' for k in range(classes)]))
     for number in range(count):
         account.add(make_sample(number, **options))
     return account
@@ -50,7 +50,7 @@ def test_measures_of_every_uncertainty_there_is(classes):
 
 
 def test_pixels_do_not_grow_with_the_number_of_images():
-    few, many = make_account(3), make_account(2 * BLOCKS + 1, size=8)
+    few, many = make_account(3), make_account(BLOCKS + 1, size=4)
     sizes = [{k: v.shape for k, v in account._pixels.items()} for account in (few, many)]
     assert sizes[0] == sizes[1]
     assert len(many.surest) == len(many.least_sure) == 3
@@ -58,15 +58,15 @@ def test_pixels_do_not_grow_with_the_number_of_images():
 
 
 def test_blocks_add_up_to_all_images():
-    account = make_account(BLOCKS + 50, size=8)
+    account = make_account(BLOCKS + 20, size=4)
     everything = account.measures(np.ones(BLOCKS))
     for name, value in account.measures().items():
         assert everything[name] == pytest.approx(value, nan_ok=True)
 
 
 def test_intervals_hold_the_value_and_pairs_are_tighter():
-    sharp, blunt = make_account(60, sharpness=1.3), make_account(60)
-    found = resample(dict(sharp=sharp, blunt=blunt), resamples=200)
+    sharp, blunt = make_account(30, sharpness=1.3), make_account(30)
+    found = resample(dict(sharp=sharp, blunt=blunt), resamples=100)
     for name, account in (('sharp', sharp), ('blunt', blunt)):
         low, high = interval(found[name]['NLL'])
         assert low < account.measures()['NLL'] < high
@@ -84,7 +84,7 @@ def test_temperature_undoes_sharpness():
     found = fit_temperature(*kept(reservoir_of((make_sample(n) for n in range(20)), 2)))
     sharp = reservoir_of((make_sample(n, sharpness=2) for n in range(20)), 2)
     assert fit_temperature(*kept(sharp)) == pytest.approx(2 * found, rel=1e-3)
-    before, after = Account(['a', 'b']), Account(['a', 'b'], temperature=2 * found)
+    before, after = Account(dict(classes='ab')), Account(dict(classes='ab'), temperature=2 * found)
     for number in range(20):
         for account in (before, after):
             account.add(make_sample(number, sharpness=2))
@@ -103,7 +103,7 @@ def test_raters_count_by_their_weights():
     raters = torch.cat([labels, 1 - labels, labels])
     sample.gt_raters = PixelData(data=raters)
     sample.set_metainfo(dict(rater_weights=[0.5, 0.2, 0.3]))
-    account = Account(['a', 'b'])
+    account = Account(dict(classes='ab'))
     account.add(sample)
     alone = make_account(1).measures()['accuracy']
     assert account.measures()['accuracy'] == pytest.approx(0.8 * alone + 0.2 * (1 - alone))
@@ -117,7 +117,7 @@ def test_a_guarantee_is_measured():
         probs = sample.seg_logits.data.softmax(dim=0).numpy()
         curves.append(risk_curve(probs, sample.gt_sem_seg.data[0].numpy(), promise))
     made = calibrate(np.stack(curves), promise, alpha=0.1, model='m')
-    account = Account(['a', 'b'], guarantee=made)
+    account = Account(dict(classes='ab'), guarantee=made)
     for number in range(40):
         account.add(make_sample(number))
     found = account.measures()
@@ -129,7 +129,7 @@ def test_ignored_pixels_and_images_count_nowhere():
     half, all_ = make_sample(0), make_sample(1)
     half.gt_sem_seg.data[..., :8] = 255
     all_.gt_sem_seg.data[:] = 255
-    account = Account(['a', 'b'])
+    account = Account(dict(classes='ab'))
     account.add(half), account.add(all_)
     assert account.pixel_sums()['totals'][0] == 16 * 8
     assert account.left_out == 1 and account.names == ['000.png']
@@ -158,4 +158,4 @@ def test_bad_predictions_are_refused_by_name(change, sentence):
     sample = make_sample(0)
     change(sample)
     with pytest.raises(ValueError, match=sentence):
-        Account(['a', 'b']).add(sample)
+        Account(dict(classes='ab')).add(sample)
