@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 
 from mmdiffseg.evaluation.conformal import Promise, calibrate, risk_curve
 from mmdiffseg.evaluation.trust.account import BLOCKS, Account, reservoir_of
@@ -10,33 +9,8 @@ from mmdiffseg.evaluation.trust.bootstrap import interval, resample
 from mmdiffseg.evaluation.trust.temperature import fit_temperature
 
 
-def make_sample(number, *, classes=2, size=16, samples=0, sharpness=1.0, uncertainty=False):
-    generator = torch.Generator().manual_seed(number)
-    field = torch.randn(classes, size // 4, size // 4, generator=generator)
-    field = field.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
-    noise = torch.randn(max(samples, 1) + 1, classes, size, size, generator=generator) * 0.7
-    sample = SegDataSample(metainfo=dict(img_path=f'data/{number:03}.png'))
-    sample.seg_logits = PixelData(data=2 * sharpness * field)
-    sample.pred_sem_seg = PixelData(data=field.argmax(dim=0, keepdim=True))
-    labels = (field + noise).argmax(dim=1)
-    sample.gt_sem_seg = PixelData(data=labels[:1])
-    if samples:
-        sample.samples = PixelData(data=labels[1:])
-    if uncertainty:
-        sample.uncertainty = PixelData(data=torch.rand(1, size, size, generator=generator))
-    return sample
-
-
-def make_account(count=30, **options):
-    classes = options.get('classes', 2)
-    account = Account(dict(classes=[f'class {k}' for k in range(classes)]))
-    for number in range(count):
-        account.add(make_sample(number, **options))
-    return account
-
-
 @pytest.mark.parametrize('classes', [2, 5])
-def test_measures_of_every_uncertainty_there_is(classes):
+def test_measures_of_every_uncertainty_there_is(make_account, classes):
     plain = make_account(classes=classes).measures()
     assert 'AURC/entropy' in plain and 'AURC/model' not in plain
     full = make_account(classes=classes, samples=4, uncertainty=True).measures()
@@ -49,7 +23,7 @@ def test_measures_of_every_uncertainty_there_is(classes):
     assert all(np.isfinite(value) for value in full.values())
 
 
-def test_pixels_do_not_grow_with_the_number_of_images():
+def test_pixels_do_not_grow_with_the_number_of_images(make_account):
     few, many = make_account(3), make_account(BLOCKS + 1, size=4)
     sizes = [{k: v.shape for k, v in account._pixels.items()} for account in (few, many)]
     assert sizes[0] == sizes[1]
@@ -57,14 +31,14 @@ def test_pixels_do_not_grow_with_the_number_of_images():
     assert 'seg_logits' not in many.surest[0][2]
 
 
-def test_blocks_add_up_to_all_images():
+def test_blocks_add_up_to_all_images(make_account):
     account = make_account(BLOCKS + 20, size=4)
     everything = account.measures(np.ones(BLOCKS))
     for name, value in account.measures().items():
         assert everything[name] == pytest.approx(value, nan_ok=True)
 
 
-def test_intervals_hold_the_value_and_pairs_are_tighter():
+def test_intervals_hold_the_value_and_pairs_are_tighter(make_account):
     sharp, blunt = make_account(30, sharpness=1.3), make_account(30)
     found = resample(dict(sharp=sharp, blunt=blunt), resamples=100)
     for name, account in (('sharp', sharp), ('blunt', blunt)):
@@ -75,12 +49,12 @@ def test_intervals_hold_the_value_and_pairs_are_tighter():
     assert high - low < alone / 2
 
 
-def test_differences_need_the_same_images():
+def test_differences_need_the_same_images(make_account):
     with pytest.raises(ValueError, match='b and a are measured on different images'):
         resample(dict(a=make_account(4), b=make_account(5)))
 
 
-def test_temperature_undoes_sharpness():
+def test_temperature_undoes_sharpness(make_sample):
     found = fit_temperature(*kept(reservoir_of((make_sample(n) for n in range(20)), 2)))
     sharp = reservoir_of((make_sample(n, sharpness=2) for n in range(20)), 2)
     assert fit_temperature(*kept(sharp)) == pytest.approx(2 * found, rel=1e-3)
@@ -97,7 +71,7 @@ def kept(reservoir):
     return reservoir.log_probs, reservoir.labels
 
 
-def test_raters_count_by_their_weights():
+def test_raters_count_by_their_weights(make_sample, make_account):
     sample = make_sample(0)
     labels = sample.gt_sem_seg.data
     raters = torch.cat([labels, 1 - labels, labels])
@@ -109,7 +83,7 @@ def test_raters_count_by_their_weights():
     assert account.measures()['accuracy'] == pytest.approx(0.8 * alone + 0.2 * (1 - alone))
 
 
-def test_a_guarantee_is_measured():
+def test_a_guarantee_is_measured(make_sample):
     promise = Promise('threshold', 'iou')
     curves = []
     for number in range(100, 140):
@@ -125,7 +99,7 @@ def test_a_guarantee_is_measured():
     assert found['promise/inner'] < 0.5 < found['promise/outer']
 
 
-def test_ignored_pixels_and_images_count_nowhere():
+def test_ignored_pixels_and_images_count_nowhere(make_sample):
     half, all_ = make_sample(0), make_sample(1)
     half.gt_sem_seg.data[..., :8] = 255
     all_.gt_sem_seg.data[:] = 255
@@ -154,7 +128,7 @@ def test_ignored_pixels_and_images_count_nowhere():
         ),
     ],
 )
-def test_bad_predictions_are_refused_by_name(change, sentence):
+def test_bad_predictions_are_refused_by_name(make_sample, change, sentence):
     sample = make_sample(0)
     change(sample)
     with pytest.raises(ValueError, match=sentence):
