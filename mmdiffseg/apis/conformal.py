@@ -14,8 +14,8 @@ from mmdiffseg.output_dir import check_new_file, claim_output_dir, finish_output
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from mmseg.models import BaseSegmentor
 
+    from mmdiffseg.apis.segmenter import Segmenter
     from mmdiffseg.evaluation.conformal import Promise
 
 CORRUPTIONS = ('blur', 'noise', 'jpeg', 'brightness')
@@ -103,18 +103,18 @@ def main(args: Namespace) -> dict | list[dict] | None:
 def _calibrate(args: Namespace, cfg: 'Config') -> dict:
     if args.into:
         _check_target(args.into, overwrite=args.overwrite)
-    from mmdiffseg.engine.predicting import build_model
+    from mmdiffseg.apis.labelled import load_for_report
     from mmdiffseg.evaluation.conformal import calibrate, fingerprint, inference_settings
     from mmdiffseg.guarantee import picture_code
 
-    model = build_model(cfg, args.checkpoint)
-    promise, curves, names = _curves(args, cfg, model, share=args.share)
+    segmenter = load_for_report(cfg, args.checkpoint)
+    promise, curves, names = _curves(args, cfg, segmenter, share=args.share)
     guarantee = calibrate(
         curves,
         promise,
         alpha=args.alpha,
-        model=fingerprint(model),
-        settings=inference_settings(model),
+        model=fingerprint(segmenter.model),
+        settings=inference_settings(segmenter.model),
         calibrated_on=dict(
             data=cfg[f'{args.split}_dataloader'].dataset.type,
             pictures=[picture_code(name) for name in names],
@@ -134,7 +134,7 @@ def _calibrate(args: Namespace, cfg: 'Config') -> dict:
 def _check(args: Namespace, cfg: 'Config') -> list[dict]:
     from prettytable import PrettyTable
 
-    from mmdiffseg.engine.predicting import build_model
+    from mmdiffseg.apis.labelled import load_for_report
     from mmdiffseg.evaluation.conformal import check_splits
 
     if args.out:
@@ -148,9 +148,9 @@ def _check(args: Namespace, cfg: 'Config') -> list[dict]:
                 'from 1 to 5'
             )
         corrupt = dict(kind=kind, strength=int(strength))
-    model = build_model(cfg, args.checkpoint)
-    promise, curves, _ = _curves(args, cfg, model)
-    tested = _curves(args, cfg, model, corrupt=corrupt)[1] if corrupt else None
+    segmenter = load_for_report(cfg, args.checkpoint)
+    promise, curves, _ = _curves(args, cfg, segmenter)
+    tested = _curves(args, cfg, segmenter, corrupt=corrupt)[1] if corrupt else None
     options = dict(tested=tested, splits=args.splits, share=args.share, seed=args.seed)
     rows = [check_splits(curves, alpha, **options) for alpha in args.alpha]
     rows = [dict(kind=promise.kind, risk=promise.risk, source=promise.source) | r for r in rows]
@@ -177,23 +177,26 @@ def _check(args: Namespace, cfg: 'Config') -> list[dict]:
 def _show(args: Namespace, cfg: 'Config') -> None:
     import mmcv
 
-    from mmdiffseg.engine.predicting import build_dataset, build_loader, build_model, predict
+    from mmdiffseg.apis.labelled import build_pictures, load_for_report, predict
     from mmdiffseg.evaluation.conformal import calibrate
     from mmdiffseg.visualization.pages.guarantee import guarantee_page
 
     claim_output_dir(args.out_dir, inputs=launch.data_folders(cfg), overwrite=args.overwrite)
-    model = build_model(cfg, args.checkpoint)
-    promise, curves, _ = _curves(args, cfg, model, share=args.share)
+    segmenter = load_for_report(cfg, args.checkpoint)
+    promise, curves, _ = _curves(args, cfg, segmenter, share=args.share)
     guarantees = {alpha: calibrate(curves, promise, alpha=alpha, model='') for alpha in SHOWN}
-    dataset = build_dataset(cfg, args.split)
-    _, others = _split(len(dataset), args.share, args.seed)
-    loader = build_loader(cfg, dataset, others[: args.pages], split=args.split)
-    for sample in predict(model, loader):
-        probability, labels, samples = _read(sample)
-        image = mmcv.imread(sample.img_path, channel_order='rgb')
-        page = guarantee_page(image, probability, guarantees, samples=samples, labels=labels)
-        path = args.out_dir / f'{Path(sample.img_path).stem}.png'
-        mmcv.imwrite(page[..., ::-1], str(path))
+    pictures = build_pictures(cfg, args.split)
+    _, others = _split(len(pictures), args.share, args.seed)
+    loader = cfg[f'{args.split}_dataloader']
+    for image in predict(segmenter, pictures, others[: args.pages], loader):
+        page = guarantee_page(
+            mmcv.imread(image.path, channel_order='rgb'),
+            image.probability,
+            guarantees,
+            samples=image.samples,
+            labels=image.raters[0],
+        )
+        mmcv.imwrite(page[..., ::-1], str(args.out_dir / f'{Path(image.path).stem}.png'))
     finish_output_dir(args.out_dir)
     print(f'Written: {args.out_dir}')
 
@@ -201,7 +204,7 @@ def _show(args: Namespace, cfg: 'Config') -> None:
 def _curves(
     args: Namespace,
     cfg: 'Config',
-    model: 'BaseSegmentor',
+    segmenter: 'Segmenter',
     *,
     share: float = 1.0,
     corrupt: dict | None = None,
@@ -209,22 +212,26 @@ def _curves(
     """The promise, and the risk curves and names of a random share of the images."""
     from mmengine.utils import track_iter_progress
 
-    from mmdiffseg.engine.predicting import build_dataset, build_loader, predict
+    from mmdiffseg.apis.labelled import build_pictures, predict
     from mmdiffseg.evaluation.conformal import Promise, risk_curve
 
-    dataset = build_dataset(cfg, args.split, corrupt=corrupt)
-    kind = args.kind or ('threshold' if len(dataset.metainfo['classes']) == 2 else 'set')
-    source = 'samples' if args.from_samples else 'probability'
-    promise = Promise(kind, args.risk, source)
-    chosen, _ = _split(len(dataset), share, args.seed)
-    loader = build_loader(cfg, dataset, chosen, split=args.split)
+    pictures = build_pictures(cfg, args.split, corrupt=corrupt)
+    kind = args.kind or ('threshold' if len(pictures.metainfo['classes']) == 2 else 'set')
+    promise = Promise(kind, args.risk, 'samples' if args.from_samples else 'probability')
+    chosen, _ = _split(len(pictures), share, args.seed)
+    found = predict(segmenter, pictures, chosen, cfg[f'{args.split}_dataloader'])
     curves, names, objects = [], [], False
-    for sample in predict(model, track_iter_progress((loader, len(loader)))):
-        probability, labels, samples = _read(sample)
+    for image in track_iter_progress((found, len(chosen))):
+        if len(image.raters) > 1:
+            raise ValueError(
+                f'{image.path} has {len(image.raters)} raters: a guarantee is calibrated against '
+                'one label map an image'
+            )
+        (labels,) = image.raters
         # with many classes every pixel is an object of its class
         objects |= bool((labels == 1).any()) or kind == 'set'
-        curves.append(risk_curve(probability, labels, promise, samples=samples))
-        names.append(Path(sample.img_path).name)
+        curves.append(risk_curve(image.probability, labels, promise, samples=image.samples))
+        names.append(image.path)
     print()
     if not objects:
         raise ValueError(
@@ -238,22 +245,6 @@ def _split(images: int, share: float, seed: int) -> tuple[list[int], list[int]]:
     order = np.random.default_rng(seed).permutation(images)
     first = round(share * images)
     return sorted(order[:first].tolist()), sorted(order[first:].tolist())
-
-
-def _read(sample) -> tuple[NDArray, NDArray, NDArray | None]:
-    """Class probabilities (K, H, W), labels (H, W) and samples (G, H, W) of a prediction."""
-    from mmdiffseg.evaluation.trust.account import read_truth
-    from mmdiffseg.evaluation.trust.probabilities import log_probabilities
-
-    log_probs = log_probabilities(sample)
-    raters, _ = read_truth(sample, log_probs)
-    if len(raters) > 1:
-        raise ValueError(
-            f'{sample.img_path} has {len(raters)} raters: a guarantee is calibrated against one '
-            'label map an image'
-        )
-    samples = sample.samples.data.cpu().numpy() if 'samples' in sample else None
-    return log_probs.exp().cpu().numpy(), raters[0].cpu().numpy(), samples
 
 
 def _check_target(target: Path, *, overwrite: bool) -> None:

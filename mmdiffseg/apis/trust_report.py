@@ -12,8 +12,11 @@ from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from numpy.typing import NDArray
+    from torch.utils.data import Dataset
 
     from mmdiffseg.evaluation.trust.account import Account
+    from mmdiffseg.evaluation.trust.labelled import LabelledPrediction
 
 CORRUPTIONS = ('blur', 'noise', 'jpeg', 'brightness')
 STRENGTHS = range(1, 6)
@@ -138,37 +141,36 @@ def _run(
     """
     from mmengine.utils import track_iter_progress
 
+    from mmdiffseg.apis.labelled import build_pictures, load_for_report, predict
     from mmdiffseg.compat.checkpoint import load_checkpoint_file
-    from mmdiffseg.engine.predicting import build_dataset, build_loader, build_model, predict
     from mmdiffseg.evaluation.conformal import check_guarantee, fingerprint, inference_settings
     from mmdiffseg.evaluation.trust.account import Account, reservoir_of
     from mmdiffseg.evaluation.trust.report import add_own, headlines
     from mmdiffseg.evaluation.trust.temperature import fit_temperature
 
-    model = build_model(cfg, checkpoint)
+    segmenter = load_for_report(cfg, checkpoint)
     guarantee = load_checkpoint_file(checkpoint).get('meta', {}).get('guarantee')
     if guarantee:
-        settings = inference_settings(model)
-        check_guarantee(guarantee, model=fingerprint(model), settings=settings)
-    dataset = build_dataset(cfg, args.split)
-    fitted, measured = split(len(dataset), args)
-    meta = dataset.metainfo
+        settings = inference_settings(segmenter.model)
+        check_guarantee(guarantee, model=fingerprint(segmenter.model), settings=settings)
+    clean = build_pictures(cfg, args.split)
+    fitted, measured = split(len(clean), args)
+    meta = clean.metainfo
 
-    def predictions(what: str, indices: list[int], corrupt: dict | None = None):
+    def predictions(what: str, indices: list[int], pictures: 'Dataset' = clean):
         print(f'{name}: {what}')
-        pictures = build_dataset(cfg, args.split, corrupt=corrupt) if corrupt else dataset
-        loader = build_loader(cfg, pictures, indices, split=args.split)
-        yield from predict(model, track_iter_progress((loader, len(loader))))
+        found = predict(segmenter, pictures, indices, cfg[f'{args.split}_dataloader'])
+        yield from track_iter_progress((found, len(indices)))
         print()
 
     temperature = 1.0
     if fitted:
         reservoir = reservoir_of(predictions('fit a temperature', fitted), len(meta['classes']))
         temperature = fit_temperature(reservoir.log_probs, reservoir.labels)
-    options = dict(temperature=temperature, guarantee=guarantee)
+    options = dict(temperature=temperature, guarantee=guarantee, device=segmenter.device)
     account = Account(meta, **options)
-    for sample in predictions('measure', measured):
-        account.add(sample)
+    for image in predictions('measure', measured):
+        account.add(image)
     if not account.names:
         raise ValueError(f'no pixel of the {len(measured)} images has a label: check the labels')
     corruptions = {}
@@ -177,8 +179,9 @@ def _run(
         for strength in STRENGTHS:
             worse = Account(meta, **options)
             corrupt = dict(kind=kind, strength=strength)
-            for sample in predictions(f'{kind}, strength {strength}', measured, corrupt):
-                worse.add(sample)
+            pictures = build_pictures(cfg, args.split, corrupt=corrupt)
+            for image in predictions(f'{kind}, strength {strength}', measured, pictures):
+                worse.add(image)
             rows.append(worse)
         rows = [add_own(row.measures()) for row in rows]
         shown = headlines(dict(models={name: dict(measures=rows[0])}))
@@ -239,19 +242,32 @@ def _panels(account: 'Account') -> dict[str, list]:
     """Pages about the images that a model is surest and least sure of."""
     import mmcv
 
-    from mmdiffseg.visualization.pages.labels import draw_panel
-
     panels = {}
     for caption, shown in (
         ('the images it is surest of', account.surest),
         ('the images it is least sure of', account.least_sure),
     ):
-        panels[caption] = []
-        for _, _, sample in shown:
-            image = mmcv.imread(sample.img_path, channel_order='rgb')
-            if image.shape[:2] != sample.pred_sem_seg.data.shape[1:]:
-                continue  # the pipeline scores pictures of another size
-            panels[caption].append(
-                draw_panel(image, sample, {'prediction': sample.pred_sem_seg}, account.meta)
-            )
+        pictures = ((mmcv.imread(image.path, channel_order='rgb'), image) for _, _, image in shown)
+        panels[caption] = [
+            _panel(picture, image, account.meta)
+            for picture, image in pictures
+            # a pipeline may score pictures at another size
+            if picture.shape[:2] == image.labels.shape
+        ]
     return panels
+
+
+def _panel(picture: 'NDArray', image: 'LabelledPrediction', meta: dict) -> 'NDArray':
+    import torch
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    from mmdiffseg.visualization.pages.labels import draw_panel
+
+    truth = image.raters[image.weights.argmax()]
+    maps = dict(pred_sem_seg=image.labels, gt_sem_seg=truth, uncertainty=image.uncertainty)
+    sample = SegDataSample()
+    for name, map_ in maps.items():
+        if map_ is not None:
+            sample.set_data({name: PixelData(data=torch.from_numpy(map_)[None])})
+    return draw_panel(picture, sample, {'prediction': sample.pred_sem_seg}, meta)

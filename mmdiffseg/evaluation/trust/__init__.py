@@ -19,6 +19,7 @@ from mmdiffseg.evaluation.trust.image_numbers import (
     mean_dice,
     pairwise_disagreement,
 )
+from mmdiffseg.evaluation.trust.labelled import LabelledPrediction, with_truth
 from mmdiffseg.evaluation.trust.pixel_sums import pixel_measures, sum_pixels
 from mmdiffseg.evaluation.trust.probabilities import log_probabilities, uncertainty_maps
 from mmdiffseg.evaluation.trust.ranking import aurc, auroc, ause, group_things, risk_coverage
@@ -29,6 +30,7 @@ from mmdiffseg.evaluation.trust.temperature import (
 )
 
 __all__ = [
+    'LabelledPrediction',
     'PixelReservoir',
     'adaptive_error',
     'apply_temperature',
@@ -51,4 +53,5 @@ __all__ = [
     'split_brier',
     'sum_pixels',
     'uncertainty_maps',
+    'with_truth',
 ]

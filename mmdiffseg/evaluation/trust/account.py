@@ -2,18 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmdiffseg.evaluation.conformal import Admitted, apply_guarantee, measured_risk
-from mmdiffseg.evaluation.distributions import merge_equal_maps
+from mmdiffseg.evaluation.conformal import apply_guarantee, measured_risk
 from mmdiffseg.evaluation.trust.image_numbers import (
     area_numbers,
     foreground,
@@ -22,6 +19,7 @@ from mmdiffseg.evaluation.trust.image_numbers import (
     mean_dice,
     pairwise_disagreement,
 )
+from mmdiffseg.evaluation.trust.labelled import LabelledPrediction
 from mmdiffseg.evaluation.trust.pixel_sums import pixel_measures, sum_pixels
 from mmdiffseg.evaluation.trust.probabilities import log_probabilities, uncertainty_maps
 from mmdiffseg.evaluation.trust.temperature import PixelReservoir, apply_temperature
@@ -31,8 +29,6 @@ from mmdiffseg.guarantee import picture_code
 BLOCKS = 200
 #: pictures to keep at each end
 SHOWN = 3
-#: what is shown of these pictures
-PICTURED = ('pred_sem_seg', 'gt_sem_seg', 'uncertainty')
 #: the surest and least sure are told apart by these, the first that there is
 DECIDES = ('samples', 'model/mean', 'entropy/mean')
 
@@ -50,11 +46,12 @@ class Account:
         guarantee: A guarantee of the model, to be tested on the images that it was not calibrated
             on.
         ignore_index: Label of the pixels that do not count.
+        device: Where pixels are summed up.
 
     Example:
         >>> account = Account(dataset.metainfo)
-        >>> for sample in predictions:
-        ...     account.add(sample)
+        >>> for image in labelled_predictions:
+        ...     account.add(image)
         >>> account.measures()['ECE']
     """
 
@@ -65,6 +62,7 @@ class Account:
         temperature: float = 1.0,
         guarantee: dict | None = None,
         ignore_index: int = 255,
+        device: str | torch.device = 'cpu',
     ) -> None:
         self.meta = meta
         self.classes = list(meta['classes'])
@@ -73,84 +71,92 @@ class Account:
         known = guarantee['calibrated_on'].get('pictures', ()) if guarantee else ()
         self._calibrated_on = set(known)
         self.ignore_index = ignore_index
+        self.device = device
         self.names: list[str] = []
         self.left_out = 0
-        self.surest: list[tuple[float, int, SegDataSample]] = []
-        self.least_sure: list[tuple[float, int, SegDataSample]] = []
+        self.surest: list[tuple[float, int, LabelledPrediction]] = []
+        self.least_sure: list[tuple[float, int, LabelledPrediction]] = []
         self._pixels: dict[str, NDArray] = {}
         self._numbers: list[dict[str, float]] = []
 
-    def add(self, sample: SegDataSample) -> None:
+    def add(self, image: LabelledPrediction) -> None:
         """Account for one image.
 
         Args:
-            sample: A prediction with its ``gt_sem_seg``, or ``gt_raters`` and maybe their weights.
+            image: What the model says of it, and the truth.
 
         Raises:
-            ValueError: It has no labels, they do not fit it, or see :func:`log_probabilities`.
+            ValueError: The probabilities are none, see :func:`log_probabilities`.
         """
-        log_probs = log_probabilities(sample)
-        raters, weights = read_truth(sample, log_probs)
-        valid = (raters != self.ignore_index).all(dim=0)
+        probability = torch.from_numpy(image.probability).to(self.device)
+        log_probs = log_probabilities(probability, image.path)
+        valid = (image.raters != self.ignore_index).all(axis=0)
         if not valid.any():
             self.left_out += 1
             return
-        raw = log_probs
         if self.temperature != 1:
             log_probs = apply_temperature(log_probs, self.temperature)
+            probability = log_probs.exp()
         model, samples = (
-            sample.get(key).data if key in sample else None for key in ('uncertainty', 'samples')
+            None if map_ is None else torch.from_numpy(map_).to(self.device)
+            for map_ in (image.uncertainty, image.samples)
         )
-        maps = uncertainty_maps(log_probs, model=model, samples=samples)
-        predicted = sample.pred_sem_seg.data[0].long()
-        self._add_pixels(log_probs, predicted, raters, weights, valid, maps)
+        maps = uncertainty_maps(probability, model=model, samples=samples)
+        self._add_pixels(log_probs, image, valid, maps)
 
-        image = _Image(
-            probs=log_probs.exp().cpu().numpy(),
-            predicted=predicted.cpu().numpy(),
-            raters=raters.cpu().numpy(),
-            weights=weights,
-            valid=valid.cpu().numpy(),
-            samples=None if samples is None else samples.cpu().numpy(),
-        )
-        numbers = image.numbers(foreground(len(self.classes)))
+        scored = foreground(len(self.classes))
+        numbers = image_numbers(image, probability.cpu().numpy(), valid, scored)
         for name, map_ in maps.items():
-            ways = map_to_numbers(map_.cpu().numpy(), image.predicted, image.valid)
+            ways = map_to_numbers(map_.cpu().numpy(), image.labels, valid)
             numbers |= {f'doubt/{name}/{way}': number for way, number in ways.items()}
-        kept = {key: sample.get(key).cpu() for key in PICTURED if key in sample}
         if self.guarantee:
-            # a guarantee is about the model as it is, at no temperature
-            admitted = apply_guarantee(raw.exp().cpu().numpy(), self.guarantee, image.samples)
-            promise = image.promise(admitted, self.guarantee['risk'], self.ignore_index)
-            new = picture_code(sample.get('img_path') or '') not in self._calibrated_on
-            numbers |= {name: number if new else math.nan for name, number in promise.items()}
-            kept |= _as_data(admitted)
-        self.names.append(Path(sample.get('img_path') or '').name)
+            numbers |= self._test_guarantee(image)
+        self.names.append(Path(image.path).name)
         self._numbers.append(numbers)
-        self._show(SegDataSample(metainfo=sample.metainfo, **kept), numbers)
+        self._show(image, numbers)
+
+    def _test_guarantee(self, image: LabelledPrediction) -> dict[str, float]:
+        # a guarantee is about the model as it is, at no temperature
+        admitted = apply_guarantee(image.probability, self.guarantee, image.samples)
+        options = dict(risk=self.guarantee['risk'], ignore_index=self.ignore_index)
+        risks = [measured_risk(admitted, labels, **options) for labels in image.raters]
+        if isinstance(admitted, tuple):
+            masks = dict(zip(('inner', 'outer'), admitted, strict=True))
+            sizes = {name: mask.mean() for name, mask in masks.items() if mask is not None}
+        else:
+            sizes = dict(classes=admitted.sum(axis=0).mean())
+        numbers = dict(sizes, risk=np.average(risks, weights=image.weights))
+        known = picture_code(image.path) in self._calibrated_on
+        return {f'promise/{k}': math.nan if known else float(v) for k, v in numbers.items()}
 
     def _add_pixels(
         self,
         log_probs: Tensor,
-        predicted: Tensor,
-        raters: Tensor,
-        weights: NDArray,
-        valid: Tensor,
+        image: LabelledPrediction,
+        valid: NDArray,
         maps: Mapping[str, Tensor],
     ) -> None:
         block = len(self.names) % BLOCKS
-        maps = {name: map_[valid] for name, map_ in maps.items()}
-        for labels, weight in zip(raters, weights, strict=True):
-            sums = sum_pixels(log_probs[:, valid], predicted[valid], labels[valid].long(), maps)
+        counted = torch.from_numpy(valid).to(self.device)
+        log_probs = log_probs[:, counted]
+        maps = {name: map_[counted] for name, map_ in maps.items()}
+        predicted, *raters = (
+            torch.from_numpy(labels[valid].astype(np.int64)).to(self.device)
+            for labels in (image.labels, *image.raters)
+        )
+        for labels, weight in zip(raters, image.weights, strict=True):
+            sums = sum_pixels(log_probs, predicted, labels, maps)
             for name, value in sums.items():
                 if name not in self._pixels:
                     self._pixels[name] = np.zeros((BLOCKS, *value.shape))
                 self._pixels[name][block] += weight * value
 
-    def _show(self, sample: SegDataSample, numbers: dict[str, float]) -> None:
+    def _show(self, image: LabelledPrediction, numbers: dict[str, float]) -> None:
         doubt = next(numbers[f'doubt/{name}'] for name in DECIDES if f'doubt/{name}' in numbers)
+        # without what is large and not shown
+        slim = replace(image, probability=None, samples=None)
         for shown, order in ((self.surest, doubt), (self.least_sure, -doubt)):
-            shown.append((order, len(self.names), sample))
+            shown.append((order, len(self.names), slim))
             shown.sort(key=lambda entry: entry[:2])
             del shown[SHOWN:]
 
@@ -185,109 +191,45 @@ class Account:
         return measures
 
 
-@dataclass(frozen=True)
-class _Image:
-    """What is known of one image, in numpy: K classes, R raters, S samples."""
+def image_numbers(
+    image: LabelledPrediction, probability: NDArray, valid: NDArray, classes: Sequence[int]
+) -> dict[str, float]:
+    """How wrong an image is, how wrong its areas are, and how much its samples disagree.
 
-    probs: NDArray  # (K, H, W)
-    predicted: NDArray  # (H, W)
-    raters: NDArray  # (R, H, W)
-    weights: NDArray  # (R,)
-    valid: NDArray  # (H, W)
-    samples: NDArray | None  # (S, H, W)
-
-    def numbers(self, classes: Sequence[int]) -> dict[str, float]:
-        """How wrong the image is, how wrong its areas are, and how much its samples disagree."""
-        predicted, raters = self.predicted[self.valid], self.raters[:, self.valid]
-        several = self.samples is not None and len(self.samples) > 1
-        samples = self.samples[:, self.valid] if several else None
-        dice = [mean_dice(predicted, labels, classes) for labels in raters]
-        numbers = dict(
-            risk=float(1 - np.average(dice, weights=self.weights)),
-            **area_numbers(
-                predicted,
-                raters,
-                self.weights,
-                probs=self.probs[:, self.valid],
-                samples=samples,
-                classes=classes,
-            ),
-        )
-        if several:
-            numbers['doubt/samples'] = pairwise_disagreement(samples, classes)
-        return numbers
-
-    def promise(self, admitted: Admitted, risk: str, ignore_index: int) -> dict[str, float]:
-        """Risk and size of what a guarantee admits."""
-        risks = [
-            measured_risk(admitted, labels, risk, ignore_index=ignore_index)
-            for labels in self.raters
-        ]
-        if isinstance(admitted, tuple):
-            masks = dict(zip(('inner', 'outer'), admitted, strict=True))
-            sizes = {name: mask.mean() for name, mask in masks.items() if mask is not None}
-        else:
-            sizes = dict(classes=admitted.sum(axis=0).mean())
-        return {
-            'promise/risk': float(np.average(risks, weights=self.weights)),
-            **{f'promise/{name}': float(size) for name, size in sizes.items()},
-        }
-
-
-def _as_data(admitted: Admitted) -> dict[str, PixelData]:
-    """Masks as fields of a sample; sets only by their size."""
-    if isinstance(admitted, tuple):
-        masks = dict(zip(('inner', 'outer'), admitted, strict=True))
-    else:
-        masks = dict(set_size=admitted.sum(axis=0))
-    return {
-        name: PixelData(data=torch.from_numpy(mask)[None])
-        for name, mask in masks.items()
-        if mask is not None
-    }
-
-
-def read_truth(sample: SegDataSample, log_probs: Tensor) -> tuple[Tensor, NDArray]:
-    """The different labels of an image, (R, H, W), and their weights (R,) of sum 1.
-
-    Raises:
-        ValueError: There are none, or they do not fit the prediction.
+    Args:
+        image: What the model says of it, and the truth.
+        probability: Class probabilities (K, H, W), at the temperature of the account.
+        valid: Pixels (H, W) that count.
+        classes: Classes to score by.
     """
-    name = sample.get('img_path') or 'an image'
-    if 'gt_raters' in sample:
-        raters = sample.gt_raters.data
-        weights = np.asarray(sample.get('rater_weights', np.full(len(raters), 1 / len(raters))))
-        maps, weights, _ = merge_equal_maps(raters.cpu().numpy(), weights)
-        raters = torch.from_numpy(maps).to(raters.device)
-    elif 'gt_sem_seg' in sample:
-        raters, weights = sample.gt_sem_seg.data[:1], np.ones(1)
-    else:
-        raise ValueError(
-            f'{name} has no labels, and without them nothing can be measured: take a data set with '
-            'labels, or put LoadAnnotations into its test pipeline'
-        )
-    if raters.shape[1:] != log_probs.shape[1:]:
-        (h, w), (height, width) = raters.shape[1:], log_probs.shape[1:]
-        raise ValueError(
-            f'{name}: the labels are {w}x{h} and the prediction {width}x{height}: load the labels '
-            'after the resize of the image'
-        )
-    return raters, weights
+    predicted, raters = image.labels[valid], image.raters[:, valid]
+    several = image.samples is not None and len(image.samples) > 1
+    samples = image.samples[:, valid] if several else None
+    dice = [mean_dice(predicted, labels, classes) for labels in raters]
+    numbers = dict(
+        risk=float(1 - np.average(dice, weights=image.weights)),
+        **area_numbers(
+            predicted,
+            raters,
+            image.weights,
+            probs=probability[:, valid],
+            samples=samples,
+            classes=classes,
+        ),
+    )
+    if several:
+        numbers['doubt/samples'] = pairwise_disagreement(samples, classes)
+    return numbers
 
 
 def reservoir_of(
-    samples: Iterable[SegDataSample], num_classes: int, *, ignore_index: int = 255
+    images: Iterable[LabelledPrediction], num_classes: int, *, ignore_index: int = 255
 ) -> PixelReservoir:
-    """Pixels of predictions with labels, to fit a temperature to; arguments as of an account."""
+    """Pixels of predictions with labels, to fit a temperature to."""
     reservoir = PixelReservoir(num_classes)
-    for sample in samples:
-        log_probs = log_probabilities(sample)
-        raters, _ = read_truth(sample, log_probs)
-        for labels in raters:
+    for image in images:
+        log_probs = log_probabilities(torch.from_numpy(image.probability), image.path).numpy()
+        for labels in image.raters:
             valid = labels != ignore_index
-            reservoir.add(
-                sample.get('img_path') or '',
-                log_probs[:, valid].cpu().numpy(),
-                labels[valid].long().cpu().numpy(),
-            )
+            reservoir.add(image.path, log_probs[:, valid], labels[valid].astype(np.int64))
     return reservoir

@@ -1,70 +1,53 @@
-"""What a model says of an image: class probabilities, and maps of its uncertainty."""
+"""Class probabilities, checked, and the maps of uncertainty that there are for an image."""
 
 import torch
-import torch.nn.functional as F
-from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmdiffseg.diffusion.uncertainty import entropy
 from mmdiffseg.guarantee import vote_shares
 
 SUM_TOLERANCE = 1e-3
-SMALLEST = 1e-6
+SMALLEST = 1e-9
 
 
-def log_probabilities(sample: BaseDataElement) -> Tensor:
-    """Logarithms of the class probabilities of an image, whatever its model leaves.
-
-    ``seg_logits`` may hold logits, as mmseg's heads leave them, probabilities, as a head leaves
-    them that averages several masks, or the probability of the foreground alone, as mmseg does for
-    a head of one channel.
+def log_probabilities(probability: Tensor, name: str) -> Tensor:
+    """Check class probabilities and take their logarithms.
 
     Args:
-        sample: A prediction, (K, H, W) or (1, H, W).
+        probability: (K, H, W).
+        name: Of the image, for the messages.
 
     Returns:
-        (K, H, W) float32; probabilities below 1e-6 count as 1e-6.
+        (K, H, W) float32; probabilities below 1e-9 count as 1e-9.
 
     Raises:
-        ValueError: There are no ``seg_logits``, they are not finite, or they lie in [0, 1] like
-            probabilities and do not sum to one.
+        ValueError: They are not finite, do not lie in [0, 1], or do not sum to one.
     """
-    name = sample.get('img_path') or 'an image'
-    if 'seg_logits' not in sample:
+    if not torch.isfinite(probability).all():
+        raise ValueError(f'{name}: the probabilities are not finite: look at the weights')
+    low, high = (bound.item() for bound in probability.aminmax())
+    if low < -SUM_TOLERANCE or high > 1 + SUM_TOLERANCE:
         raise ValueError(
-            f'{name}: the model gave no seg_logits, so there are no class probabilities to judge: '
-            'this is for models of semantic segmentation'
+            f'{name}: the probabilities range from {low:.4f} to {high:.4f}: they must lie in [0, 1]'
         )
-    maps = sample.seg_logits.data.float()
-    if not torch.isfinite(maps).all():
-        raise ValueError(f'{name}: the seg_logits of the model are not finite: look at its weights')
-    if len(maps) == 1:
-        maps = torch.cat([1 - maps, maps])
-    if not _lie_in_unit_interval(maps):
-        return F.log_softmax(maps, dim=0).clamp_(min=float(torch.tensor(SMALLEST).log()))
-    sums = maps.sum(dim=0)
+    sums = probability.sum(dim=0)
     worst = sums.flatten()[(sums - 1).abs().argmax()].item()
     if abs(worst - 1) > SUM_TOLERANCE:
         raise ValueError(
-            f'{name}: seg_logits lie in [0, 1], so they are probabilities, but those of a pixel '
-            f'sum to {worst:.4f} instead of 1: normalise them in the head'
+            f'{name}: the class probabilities of a pixel sum to {worst:.4f} instead of 1: '
+            'normalise them in the head'
         )
-    return maps.clamp(min=SMALLEST).log_()
-
-
-def _lie_in_unit_interval(maps: Tensor) -> bool:
-    low, high = maps.aminmax()
-    return bool(low >= 0) and bool(high <= 1 + SUM_TOLERANCE)
+    return probability.float().clamp(min=SMALLEST).log()
 
 
 def uncertainty_maps(
-    log_probs: Tensor, *, model: Tensor | None = None, samples: Tensor | None = None
+    probability: Tensor, *, model: Tensor | None = None, samples: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Every map of uncertainty there is for an image.
 
     Args:
-        log_probs: (K, H, W).
-        model: The model's own ``uncertainty`` (1, H, W), in [0, 1].
+        probability: Class probabilities (K, H, W).
+        model: The model's own map (H, W), in [0, 1].
         samples: Label maps (G, H, W) that the model drew.
 
     Returns:
@@ -72,12 +55,10 @@ def uncertainty_maps(
         of them), and where there are such: ``model``, and ``votes``, the entropy of the share of
         the samples that each class has.
     """
-    probs = log_probs.exp()
-    count = len(probs)
-    maps = dict(entropy=entropy(probs, dim=0), doubt=1 - probs.amax(dim=0))
+    maps = dict(entropy=entropy(probability, dim=0), doubt=1 - probability.amax(dim=0))
     if model is not None:
-        maps['model'] = model[0].float()
-    if samples is not None:
-        shares = torch.from_numpy(vote_shares(samples.cpu().numpy(), count))
-        maps['votes'] = entropy(shares.to(probs), dim=0)
-    return {name: map_.clamp(0, 1) for name, map_ in maps.items()}
+        maps['model'] = model
+    if samples is not None and len(samples) > 1:
+        shares = torch.from_numpy(vote_shares(samples.cpu().numpy(), len(probability)))
+        maps['votes'] = entropy(shares.to(probability), dim=0)
+    return {name: map_.float().clamp(0, 1) for name, map_ in maps.items()}

@@ -1,9 +1,9 @@
+import numpy as np
 import pytest
 import torch
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 
 from mmdiffseg.evaluation.trust.account import Account
+from mmdiffseg.evaluation.trust.labelled import LabelledPrediction
 
 
 @pytest.fixture(scope='session')
@@ -21,37 +21,36 @@ def make_pixels():
 
 
 @pytest.fixture(scope='session')
-def make_sample():
+def make_image():
     """A prediction of an image by its number, with labels drawn from what it says."""
 
     def make(number, *, classes=2, size=16, samples=0, sharpness=1.0, uncertainty=False):
-        generator = torch.Generator().manual_seed(number)
-        field = torch.randn(classes, size // 4, size // 4, generator=generator)
-        field = field.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
-        noise = torch.randn(max(samples, 1) + 1, classes, size, size, generator=generator) * 0.7
-        sample = SegDataSample(metainfo=dict(img_path=f'data/{number:03}.png'))
-        sample.seg_logits = PixelData(data=2 * sharpness * field)
-        sample.pred_sem_seg = PixelData(data=field.argmax(dim=0, keepdim=True))
-        labels = (field + noise).argmax(dim=1)
-        sample.gt_sem_seg = PixelData(data=labels[:1])
-        if samples:
-            sample.samples = PixelData(data=labels[1:])
-        if uncertainty:
-            sample.uncertainty = PixelData(data=torch.rand(1, size, size, generator=generator))
-        return sample
+        rng = np.random.default_rng(number)
+        field = rng.normal(size=(classes, size // 4, size // 4)).repeat(4, axis=1).repeat(4, axis=2)
+        noise = rng.normal(size=(max(samples, 1) + 1, classes, size, size)) * 0.7
+        scores = np.exp(2 * sharpness * field)
+        labels = (field + noise).argmax(axis=1).astype(np.uint8)
+        return LabelledPrediction(
+            path=f'data/{number:03}.png',
+            probability=(scores / scores.sum(axis=0)).astype(np.float32),
+            labels=field.argmax(axis=0).astype(np.uint8),
+            raters=labels[:1],
+            weights=np.ones(1),
+            samples=labels[1:] if samples else None,
+            uncertainty=rng.random((size, size), np.float32) if uncertainty else None,
+        )
 
     return make
 
 
 @pytest.fixture(scope='session')
-def make_account(make_sample):
+def make_account(make_image):
     """The account of a model over images by their number."""
 
     def make(count=30, **options):
-        classes = options.get('classes', 2)
-        account = Account(dict(classes=[f'class {k}' for k in range(classes)]))
+        account = Account(dict(classes='abcdefgh'[: options.get('classes', 2)]))
         for number in range(count):
-            account.add(make_sample(number, **options))
+            account.add(make_image(number, **options))
         return account
 
     return make

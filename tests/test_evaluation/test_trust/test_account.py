@@ -1,12 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-import torch
-from mmengine.structures import PixelData
 
 from mmdiffseg.evaluation.conformal import Promise, calibrate, risk_curve
 from mmdiffseg.evaluation.trust.account import BLOCKS, Account, reservoir_of
 from mmdiffseg.evaluation.trust.bootstrap import interval, resample
 from mmdiffseg.evaluation.trust.temperature import fit_temperature
+from mmdiffseg.guarantee import picture_code
 
 
 @pytest.mark.parametrize('classes', [2, 5])
@@ -28,7 +29,7 @@ def test_pixels_do_not_grow_with_the_number_of_images(make_account):
     sizes = [{k: v.shape for k, v in account._pixels.items()} for account in (few, many)]
     assert sizes[0] == sizes[1]
     assert len(many.surest) == len(many.least_sure) == 3
-    assert 'seg_logits' not in many.surest[0][2]
+    assert many.surest[0][2].probability is None
 
 
 def test_blocks_add_up_to_all_images(make_account):
@@ -54,14 +55,14 @@ def test_differences_need_the_same_images(make_account):
         resample(dict(a=make_account(4), b=make_account(5)))
 
 
-def test_temperature_undoes_sharpness(make_sample):
-    found = fit_temperature(*kept(reservoir_of((make_sample(n) for n in range(20)), 2)))
-    sharp = reservoir_of((make_sample(n, sharpness=2) for n in range(20)), 2)
+def test_temperature_undoes_sharpness(make_image):
+    found = fit_temperature(*kept(reservoir_of((make_image(n) for n in range(20)), 2)))
+    sharp = reservoir_of((make_image(n, sharpness=2) for n in range(20)), 2)
     assert fit_temperature(*kept(sharp)) == pytest.approx(2 * found, rel=1e-3)
     before, after = Account(dict(classes='ab')), Account(dict(classes='ab'), temperature=2 * found)
     for number in range(20):
         for account in (before, after):
-            account.add(make_sample(number, sharpness=2))
+            account.add(make_image(number, sharpness=2))
     assert after.measures()['NLL'] < before.measures()['NLL']
     assert after.measures()['ECE'] < before.measures()['ECE']
     assert after.measures()['accuracy'] == before.measures()['accuracy']
@@ -71,65 +72,54 @@ def kept(reservoir):
     return reservoir.log_probs, reservoir.labels
 
 
-def test_raters_count_by_their_weights(make_sample, make_account):
-    sample = make_sample(0)
-    labels = sample.gt_sem_seg.data
-    raters = torch.cat([labels, 1 - labels, labels])
-    sample.gt_raters = PixelData(data=raters)
-    sample.set_metainfo(dict(rater_weights=[0.5, 0.2, 0.3]))
+def test_raters_count_by_their_weights(make_image, make_account):
+    image = make_image(0)
+    truth = image.raters[0]
     account = Account(dict(classes='ab'))
-    account.add(sample)
+    raters = np.stack([truth, 1 - truth])
+    account.add(replace(image, raters=raters, weights=np.array([0.8, 0.2])))
     alone = make_account(1).measures()['accuracy']
     assert account.measures()['accuracy'] == pytest.approx(0.8 * alone + 0.2 * (1 - alone))
 
 
-def test_a_guarantee_is_measured(make_sample):
+def test_a_guarantee_is_measured_on_new_images(make_image):
     promise = Promise('threshold', 'iou')
-    curves = []
-    for number in range(100, 140):
-        sample = make_sample(number)
-        probs = sample.seg_logits.data.softmax(dim=0).numpy()
-        curves.append(risk_curve(probs, sample.gt_sem_seg.data[0].numpy(), promise))
-    made = calibrate(np.stack(curves), promise, alpha=0.1, model='m')
+    images = [make_image(number) for number in range(100, 140)]
+    curves = np.stack([risk_curve(i.probability, i.raters[0], promise) for i in images])
+    known = [picture_code(images[0].path)]
+    made = calibrate(curves, promise, alpha=0.1, model='m', calibrated_on=dict(pictures=known))
     account = Account(dict(classes='ab'), guarantee=made)
+    account.add(images[0])
+    assert np.isnan(account.measures()['promise/risk'])
     for number in range(40):
-        account.add(make_sample(number))
+        account.add(make_image(number))
     found = account.measures()
     assert 0.05 < found['promise/risk'] < 0.13
     assert found['promise/inner'] < 0.5 < found['promise/outer']
+    assert np.isnan(account.columns()['promise/risk']).sum() == 1
 
 
-def test_ignored_pixels_and_images_count_nowhere(make_sample):
-    half, all_ = make_sample(0), make_sample(1)
-    half.gt_sem_seg.data[..., :8] = 255
-    all_.gt_sem_seg.data[:] = 255
+def test_ignored_pixels_and_images_count_nowhere(make_image):
+    half, none = make_image(0), make_image(1)
+    half.raters[..., :8] = 255
+    none.raters[:] = 255
     account = Account(dict(classes='ab'))
-    account.add(half), account.add(all_)
+    account.add(half), account.add(none)
     assert account.pixel_sums()['totals'][0] == 16 * 8
     assert account.left_out == 1 and account.names == ['000.png']
 
 
 @pytest.mark.parametrize(
-    ('change', 'sentence'),
+    ('factor', 'sentence'),
     [
-        (lambda s: delattr(s, 'gt_sem_seg'), '000.png has no labels'),
-        (lambda s: delattr(s, 'seg_logits'), '000.png: the model gave no seg_logits'),
-        (
-            lambda s: setattr(s, 'seg_logits', PixelData(data=torch.full((2, 16, 16), 0.4))),
-            '000.png: .* those of a pixel sum to 0.8000 instead of 1',
-        ),
-        (
-            lambda s: s.seg_logits.data.fill_(float('nan')),
-            '000.png: the seg_logits of the model are not finite',
-        ),
-        (
-            lambda s: setattr(s, 'gt_sem_seg', PixelData(data=torch.zeros(1, 8, 16))),
-            '000.png: the labels are 16x8 and the prediction 16x16',
-        ),
+        (0.8, 'data/000.png: the class probabilities of a pixel sum to 0.8000 instead of 1'),
+        (np.nan, 'data/000.png: the probabilities are not finite'),
+        (-1, 'data/000.png: the probabilities range from -'),
     ],
 )
-def test_bad_predictions_are_refused_by_name(make_sample, change, sentence):
-    sample = make_sample(0)
-    change(sample)
+def test_bad_probabilities_are_refused_by_name(make_image, factor, sentence):
+    image = make_image(0)
     with pytest.raises(ValueError, match=sentence):
-        Account(dict(classes='ab')).add(sample)
+        Account(dict(classes='ab')).add(
+            replace(image, probability=np.float32(factor) * image.probability)
+        )
