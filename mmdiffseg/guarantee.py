@@ -147,6 +147,15 @@ def vote_shares(samples: NDArray, num_classes: int) -> NDArray[np.float64]:
     return np.stack([(samples == k).mean(axis=0) for k in range(num_classes)])
 
 
+def describe_guarantee(guarantee: dict) -> str:
+    """What a guarantee promises, in a sentence."""
+    return (
+        f'On average over new images like the {guarantee["images"]} of the calibration, the '
+        f'{RISKS[guarantee["risk"]]} is at most {guarantee["alpha"]:g} '
+        f'({guarantee["kind"]} {guarantee["value"]:.4g}, from {guarantee["source"]}).'
+    )
+
+
 def check_guarantee(guarantee: dict, *, model: str, settings: dict) -> None:
     """Look whether a guarantee was calibrated for a model as it is used.
 

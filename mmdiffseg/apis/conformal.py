@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdiffseg.engine import command_line, launch
-from mmdiffseg.guarantee import KINDS, RISKS
+from mmdiffseg.guarantee import KINDS, RISKS, describe_guarantee, picture_code
 from mmdiffseg.output_dir import check_new_file, claim_output_dir, finish_output_dir
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _calibrate(args: Namespace, cfg: 'Config') -> dict:
     if args.into:
         _check_target(args.into, overwrite=args.overwrite)
     from mmdiffseg.apis.labelled import load_for_report
-    from mmdiffseg.evaluation.conformal import calibrate, fingerprint, inference_settings
-    from mmdiffseg.guarantee import picture_code
+    from mmdiffseg.evaluation.conformal import calibrate, fingerprint
 
     segmenter = load_for_report(cfg, args.checkpoint)
     promise, curves, names = _curves(args, cfg, segmenter, share=args.share)
@@ -114,17 +113,14 @@ def _calibrate(args: Namespace, cfg: 'Config') -> dict:
         promise,
         alpha=args.alpha,
         model=fingerprint(segmenter.model),
-        settings=inference_settings(segmenter.model),
+        # which noise it draws is no part of the promise
+        settings={name: n for name, n in segmenter.settings.items() if name != 'seed'},
         calibrated_on=dict(
             data=cfg[f'{args.split}_dataloader'].dataset.type,
             pictures=[picture_code(name) for name in names],
         ),
     )
-    print(
-        f'On average over new images like these {guarantee["images"]}, the '
-        f'{RISKS[promise.risk]} is at most {args.alpha:g}: {promise.kind} {guarantee["value"]:g} '
-        f'({guarantee["calibration_risk"]:.4f} on these).'
-    )
+    print(describe_guarantee(guarantee))
     if args.into:
         write_guarantee(args.into, guarantee)
         print(f'Written into {args.into}')

@@ -142,17 +142,15 @@ def _run(
     from mmengine.utils import track_iter_progress
 
     from mmdiffseg.apis.labelled import build_pictures, load_for_report, predict
-    from mmdiffseg.compat.checkpoint import load_checkpoint_file
-    from mmdiffseg.evaluation.conformal import check_guarantee, fingerprint, inference_settings
     from mmdiffseg.evaluation.trust.account import Account, reservoir_of
     from mmdiffseg.evaluation.trust.report import add_own, headlines
     from mmdiffseg.evaluation.trust.temperature import fit_temperature
+    from mmdiffseg.guarantee import check_guarantee
 
     segmenter = load_for_report(cfg, checkpoint)
-    guarantee = load_checkpoint_file(checkpoint).get('meta', {}).get('guarantee')
+    guarantee = segmenter.meta.get('guarantee')
     if guarantee:
-        settings = inference_settings(segmenter.model)
-        check_guarantee(guarantee, model=fingerprint(segmenter.model), settings=settings)
+        check_guarantee(guarantee, model=guarantee['model'], settings=segmenter.settings)
     clean = build_pictures(cfg, args.split)
     fitted, measured = split(len(clean), args)
     meta = clean.metainfo

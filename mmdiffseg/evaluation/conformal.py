@@ -39,7 +39,6 @@ __all__ = [
     'check_guarantee',
     'check_splits',
     'fingerprint',
-    'inference_settings',
     'measured_risk',
     'risk_curve',
 ]
@@ -192,7 +191,7 @@ def calibrate(
         promise: What they are curves of.
         alpha: The risk to promise, in (0, 1).
         model: Its :func:`fingerprint`.
-        settings: How it predicts, see :func:`inference_settings`.
+        settings: How it predicts, see as :attr:`Segmenter.settings` tells.
         calibrated_on: What data, for people to read.
 
     Returns:
@@ -344,10 +343,3 @@ def fingerprint(model: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def inference_settings(model: nn.Module) -> dict[str, int]:
-    """What a guarantee depends on beside the weights: steps and generations of the head."""
-    head = getattr(model, 'decode_head', model)
-    names = ('steps', 'generations')
-    return {name: int(getattr(head, name)) for name in names if getattr(head, name, None)}

@@ -14,7 +14,6 @@ from mmdiffseg.evaluation.conformal import (
     check_splits,
     choose,
     fingerprint,
-    inference_settings,
     measured_risk,
     risk_curve,
     smallest_set,
@@ -185,14 +184,6 @@ def test_a_fingerprint_tells_models_apart_and_survives_half_precision():
     assert fingerprint(model.half().float()) == name
     model[0].bias.data[0] += 0.01
     assert fingerprint(model) != name
-
-
-def test_settings_of_a_head_that_samples():
-    model = nn.Module()
-    model.decode_head = nn.Module()
-    assert inference_settings(model) == {}
-    model.decode_head.steps, model.decode_head.generations = 3, 2
-    assert inference_settings(model) == dict(steps=3, generations=2)
 
 
 @pytest.mark.parametrize(
