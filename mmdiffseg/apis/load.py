@@ -45,7 +45,8 @@ def load(
 
     Raises:
         FileNotFoundError: There is no such model or file.
-        ValueError: The model is damaged, or its weights do not fit.
+        ValueError: The model is damaged, its weights do not fit, or it carries the guarantee of
+            another model.
 
     Example:
         >>> model = mmdiffseg.load('nuclei')
@@ -72,9 +73,21 @@ def load(
             )
         else:
             load_exactly(model, weights['state_dict'], source=str(checkpoint), fresh=COUNTERS)
-        stored = weights.get('meta', {}).get('dataset_meta')
-        meta = {**describe_classes(model, config, stored), 'source': str(checkpoint or 'untrained')}
+        stored = weights.get('meta', {})
+        meta = describe_classes(model, config, stored.get('dataset_meta'))
+        meta |= {'source': str(checkpoint or 'untrained')}
+        if stored.get('guarantee'):
+            meta['guarantee'] = stored['guarantee']
+    if meta.get('guarantee'):
+        _check_guarantee(meta, model)
     return Segmenter(model=model, config=config, meta=meta, device=device, precision=precision)
+
+
+def _check_guarantee(meta: dict, model: nn.Module) -> None:
+    from mmdiffseg.evaluation.conformal import check_guarantee, fingerprint
+
+    # what it says of the steps is looked at when the model is asked, which may change them
+    check_guarantee({**meta['guarantee'], 'settings': {}}, model=fingerprint(model), settings={})
 
 
 def shipped_models() -> dict[str, Path]:

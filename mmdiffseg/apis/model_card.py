@@ -6,6 +6,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from torch import nn
 
+from mmdiffseg.guarantee import describe_guarantee
 from mmdiffseg.version import __version__
 
 FIELDS = ('name', 'summary', 'data', 'licence', 'metrics', 'command', 'limits')
@@ -97,8 +98,10 @@ def _measured(metrics: Mapping[str, Any], command: str | None) -> str:
 def _guaranteed(guarantee: Mapping[str, Any] | None) -> str:
     if not guarantee:
         return ''
-    rows = [(key, str(value)) for key, value in guarantee.items()]
-    return f'## Guarantee\n\n{_table(rows)}'
+    return (
+        f'## Guarantee\n\n{describe_guarantee(guarantee)} It holds where new images could as well '
+        'have been among these, and not for each image.'
+    )
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -195,20 +195,27 @@ class Segmenter:
                 call.failed(batch[0][0].name, error)
             return
         for (picture, _), answer in zip(batch, answers, strict=True):
-            yield self._result(picture, answer)
+            yield self._result(picture, answer, call.settings)
 
-    def _result(self, picture: Picture, answer: dict[str, Any]) -> Result:
-        known = dict(
-            classes=self.meta['classes'], palette=self.meta['palette'], **self._sure(answer)
-        )
+    def _result(
+        self, picture: Picture, answer: dict[str, Any], settings: Mapping[str, int | None]
+    ) -> Result:
+        sure = self._sure(answer, settings)
+        known = dict(classes=self.meta['classes'], palette=self.meta['palette'], **sure)
         return Result(
             image=picture.pixels, name=picture.name, path=picture.path, **{**known, **answer}
         )
 
-    def _sure(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """What the guarantee of the model, if it has one, says of an answer."""
+    def _sure(self, answer: dict[str, Any], settings: Mapping[str, int | None]) -> dict[str, Any]:
+        """What the guarantee of the model, if it has one, says of an answer.
+
+        With other steps or generations than those of the calibration, nothing is promised.
+        """
         guarantee = self.meta.get('guarantee')
         if guarantee is None or 'probability' not in answer:
+            return {}
+        asked = {**self.settings, **{k: v for k, v in settings.items() if v is not None}}
+        if any(asked.get(name) != value for name, value in guarantee['settings'].items()):
             return {}
         from mmdiffseg.evaluation.conformal import apply_guarantee
 

@@ -1,5 +1,7 @@
 """Pure drawing functions: arrays in, pictures out."""
 
+from mmdiffseg.visualization.admitted import admission_map, outline_overlay
+from mmdiffseg.visualization.curves import curve_picture
 from mmdiffseg.visualization.depth import depth_colours, depth_picture, relative_error
 from mmdiffseg.visualization.film import write_film
 from mmdiffseg.visualization.layers import layers_picture
@@ -15,6 +17,8 @@ from mmdiffseg.visualization.panel import panel
 from mmdiffseg.visualization.reliability import reliability_diagram
 
 __all__ = [
+    'admission_map',
+    'curve_picture',
     'depth_colours',
     'depth_picture',
     'error_map',
@@ -23,6 +27,7 @@ __all__ = [
     'label_overlay',
     'layers_picture',
     'mode_bars',
+    'outline_overlay',
     'panel',
     'relative_error',
     'reliability_diagram',

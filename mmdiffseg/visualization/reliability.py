@@ -6,11 +6,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 
-def reliability_diagram(sums: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Draw how often pixels are foreground against their predicted probability.
+def reliability_diagram(
+    sums: NDArray[np.float64], *, event: str = 'foreground'
+) -> NDArray[np.uint8]:
+    """Draw how often an event happens, such as foreground, against its predicted probability.
 
     Args:
-        sums: Pixels, summed probability and foreground pixels of each bin of equal width, (3, B).
+        sums: Pixels, summed probability and events of each bin of equal width, (3, B).
+        event: What it is called.
 
     Returns:
         Picture (H, W, 3) uint8 RGB: frequencies above, numbers of pixels below.
@@ -28,10 +31,10 @@ def reliability_diagram(sums: NDArray[np.float64]) -> NDArray[np.uint8]:
     upper.plot(
         prob[filled] / pixels[filled], frequency[filled], 'o', color='#e74c3c', label='mean of bin'
     )
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel='frequency of foreground')
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel=f'frequency of {event}')
     upper.legend(loc='upper left')
     lower.bar(edges[:-1], pixels, **bars)
-    lower.set(yscale='log', ylim=(0.7, None), xlabel='probability of foreground', ylabel='pixels')
+    lower.set(yscale='log', ylim=(0.7, None), xlabel=f'probability of {event}', ylabel='pixels')
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

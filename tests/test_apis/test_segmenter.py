@@ -195,17 +195,14 @@ def test_precision(tiny, load_untrained, picture):
     assert 0 < np.abs(exact - rough).max() < 0.1 and rough.dtype == np.float32
 
 
-def test_the_guarantee_of_a_model_is_applied(tiny, picture, monkeypatch):
-    import sys
-    import types
-
-    def apply_guarantee(probability, guarantee, samples=None):
-        assert samples.shape == (2, 48, 64)
-        return probability[1] > guarantee['value'], probability[1] >= 0
-
-    stand_in = types.SimpleNamespace(apply_guarantee=apply_guarantee)
-    monkeypatch.setitem(sys.modules, 'mmdiffseg.evaluation.conformal', stand_in)
+def test_the_guarantee_of_a_model_is_applied(tiny, picture):
     assert tiny(picture).inner is None
-    tiny.meta['guarantee'] = dict(kind='threshold', value=0.5)
+    tiny.meta['guarantee'] = dict(
+        kind='threshold', risk='iou', source='probability', value=0.6, settings=dict(generations=2)
+    )
     result = tiny(picture)
-    assert np.array_equal(result.inner, result.probability[1] > 0.5) and result.outer.all()
+    foreground = result.probability[1].astype(np.float64)
+    assert np.array_equal(result.inner, foreground > 0.6)
+    assert np.array_equal(result.outer, foreground >= 0.4)
+    # nothing is promised for other settings
+    assert tiny(picture, generations=1).inner is None

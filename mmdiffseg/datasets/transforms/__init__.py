@@ -6,6 +6,7 @@ from mmdiffseg.datasets.transforms.check_labels import CheckLabels
 from mmdiffseg.datasets.transforms.class_flips import FlipClasses
 from mmdiffseg.datasets.transforms.color_aug import ColorAug
 from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
+from mmdiffseg.datasets.transforms.corrupt import Corrupt
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
@@ -30,6 +31,7 @@ __all__ = [
     'CheckLabels',
     'ColorAug',
     'ColorJitter',
+    'Corrupt',
     'CropInstance',
     'DecodeSUNRGBDDepth',
     'DrawRater',
