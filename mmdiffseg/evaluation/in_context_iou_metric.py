@@ -100,7 +100,12 @@ class InContextIoUMetric(BaseMetric):
 
         Returns:
             The scores in percent.
+
+        Raises:
+            ValueError: There are none.
         """
+        if not results:
+            raise ValueError('InContextIoUMetric: no episode was evaluated: check the data set')
         concepts = self.dataset_meta['concepts']
         ious = class_iou(_counts(results))
         self._log(ious, concepts)
