@@ -35,6 +35,8 @@ class LinearInterpolant(ContinuousSchedule):
         >>> loss = (network(z_t, t) - flow.velocity(x0, eps)).square().mean()
     """
 
+    #: alpha is 0 at the start of a chain, and alpha^2 + sigma^2 is not 1: neither eps nor v
+    prediction_types = ('x0', 'velocity')
     #: times below it are taken for it where x0 is turned into a velocity, which divides by sigma
     smallest_time = 1e-3
 
