@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -25,6 +26,7 @@ BAD_INPUT = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
+    UnpicklingError,
 )
 
 

@@ -224,16 +224,16 @@ class DiffusionHead:
             ValueError: Memory cannot hold the maps.
         """
         feature = self._transform_inputs(inputs)
-        context = self.prepare(feature, metas)
         shape = self.map_shape(feature, metas)
         b, size = len(metas), shape[1:]
+        rows = self.generations * b
+        at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
+        self._check_memory(min(at_once, rows), shape, metas, inputs[0].device)
+        context = self.prepare(feature, metas)
         if draws is None:
             generations = range(self.generations)
             names = [self.noise_name(meta, size, g) for g in generations for meta in metas]
             draws = Draws.named(names, seed=self.seed)
-        rows = self.generations * b
-        at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
-        self._check_memory(min(at_once, rows), shape, metas, inputs[0].device)
         for first in range(0, rows, at_once):
             group = range(first, min(first + at_once, rows))
             yield self.chain(
