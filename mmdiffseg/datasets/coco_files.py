@@ -6,6 +6,8 @@ from mmengine import fileio
 
 from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
 
+PARTS = ('images', 'annotations', 'categories')
+
 
 class CocoFileChecks(NamesDamagedFiles):
     """Mixin for a data set of mmdet, which says what is wrong with which annotation file."""
@@ -24,6 +26,8 @@ class CocoFileChecks(NamesDamagedFiles):
         try:
             return super().load_data_list()
         except (JSONDecodeError, UnicodeDecodeError, AssertionError, KeyError) as error:
+            if isinstance(error, KeyError) and error.args[0] not in PARTS:
+                raise
             raise ValueError(
                 f'{self.ann_file} is damaged or no annotation file of COCO: {error!r}'
             ) from error

@@ -26,6 +26,8 @@ class FileChecks(NamesDamagedFiles):
                 label no image and there is no ``ann_file`` that leaves it out.
         """
         name = type(self).__name__
+        if self.ann_file and not fileio.exists(self.ann_file, backend_args=self.backend_args):
+            raise FileNotFoundError(f'{name}: no list {self.ann_file}: set data_root and ann_file')
         image_dir, label_dir = (self.data_prefix.get(k) for k in ('img_path', self.label_path))
         for folder in filter(None, (image_dir, label_dir)):
             if not fileio.isdir(folder, backend_args=self.backend_args):

@@ -63,6 +63,8 @@ class BinaryMaskMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        if not 0 <= empty_score <= 1:
+            raise ValueError(f'empty_score must lie in [0, 1], got {empty_score}')
         self.empty_score = empty_score
         self.weighted_coverage = weighted_coverage
         self.from_logits = from_logits

@@ -54,6 +54,9 @@ class DepthMetric(BaseMetric):
             raise ValueError(
                 f'need 0 <= min_depth < max_depth, in metres, got {min_depth} and {max_depth}'
             )
+        for name, value in (('clip_depth', clip_depth), ('depth_scale_factor', depth_scale_factor)):
+            if value is not None and not value > 0:
+                raise ValueError(f'{name} must be positive, got {value}')
         self.min_depth = min_depth
         self.max_depth = max_depth
         self.crop = crop

@@ -247,6 +247,8 @@ class DiffusionHead:
     def _check_memory(
         self, rows: int, shape: Sequence[int], metas: Sequence[dict], device: torch.device
     ) -> None:
+        if torch.compiler.is_compiling():  # sizes that are no numbers
+            return
         height, width = metas[0].get('img_shape', shape[1:])[:2]
         maps = 2 * rows * math.prod(shape)  # noise, and the estimate of x0
         result = len(metas) * getattr(self, 'out_channels', 0) * height * width

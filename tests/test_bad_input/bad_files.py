@@ -39,7 +39,7 @@ CONFIGS = {
     'map.py': ('ddp/ddp_r18_shapes-map.py', SHORT),
     'segdiff.py': ('segdiff/segdiff_small_shapes-classes.py', SHORT + SMALL),
     'binary.py': ('segdiff/segdiff_shapes.py', SHORT),
-    'dformer.py': ('dformer/dformer_r18_shapes-panoptic.py', SHORT),
+    'dformer.py': ('dformer/dformer_r18_shapes-panoptic.py', SHORT + 'load_from = None'),
     'context.py': ('ref_ldm_seg/refldmseg-n_shapes.py', SHORT),
     'one_step.py': ('ref_ldm_seg/refldmseg-f_shapes.py', SHORT),
     'referring.py': ('ref_diff/ref-diff_tiny_shapes.py', ''),

@@ -5,6 +5,7 @@ import pytest
 from mmdiffseg.datasets.coco_instances import CocoDataset
 
 CIRCLE = dict(classes=('circle',))
+SETTINGS = dict(data_prefix=dict(img='images'), pipeline=[])
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def load(shapes_root, tmp_path):
             changed = change(changed) or changed
         (tmp_path / 'a.json').write_text(json.dumps(changed))
         return CocoDataset(
-            data_root=str(tmp_path), ann_file='a.json', metainfo=metainfo, pipeline=[], **settings
+            data_root=str(tmp_path), ann_file='a.json', metainfo=metainfo, **SETTINGS, **settings
         )
 
     return read
@@ -63,4 +64,4 @@ def test_no_annotation_file(load, tmp_path):
     with pytest.raises(ValueError, match='a.json is damaged or no annotation file of COCO'):
         load(lambda content: [1])
     with pytest.raises(FileNotFoundError, match='there is no annotation file .*b.json'):
-        CocoDataset(data_root=str(tmp_path), ann_file='b.json', metainfo=CIRCLE, pipeline=[])
+        CocoDataset(data_root=str(tmp_path), ann_file='b.json', metainfo=CIRCLE, **SETTINGS)

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mmdiffseg.datasets.files import read_json
+from mmdiffseg.datasets.files import read_parts
 from mmdiffseg.datasets.transforms.load_instance_union import compress
 from mmdiffseg.engine import command_line
 
@@ -33,9 +33,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Convert."""
     args = parse_args()
-    content = read_json(args.instances)
-    if not isinstance(content, dict) or not {'images', 'annotations'} <= content.keys():
-        raise ValueError(f'{args.instances} holds no images and annotations: give a file of COCO')
+    content = read_parts(args.instances, 'images', 'annotations')
     images = {image['id']: image for image in content['images']}
     proposals = {image['file_name']: [] for image in content['images']}
     for annotation in content['annotations']:

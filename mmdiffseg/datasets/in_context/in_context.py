@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mmcv.transforms import Compose
 from mmengine.dataset import BaseDataset
@@ -93,8 +93,14 @@ class InContextDataset(BaseDataset):
     ) -> None:
         if concept not in KINDS:
             raise ValueError(f'concept={concept!r} must be one of {KINDS}')
-        if shots < 1:
-            raise ValueError(f'shots={shots} must be at least 1')
+        if episodes not in get_args(Episodes):
+            raise ValueError(f'episodes={episodes!r} must be one of {get_args(Episodes)}')
+        if min(shots, max_refetch, 1 if num_episodes is None else num_episodes) < 1:
+            raise ValueError(
+                f'shots={shots}, max_refetch={max_refetch} and num_episodes={num_episodes} must '
+                'be at least 1'
+            )
+        check_seed(seed)
         if episodes == 'classes' and num_episodes is None:
             raise ValueError("episodes='classes' has no end: set num_episodes, e.g. to 1000")
         self.source_cfg = dataset
@@ -106,7 +112,6 @@ class InContextDataset(BaseDataset):
         self.fold = fold
         self.episodes = episodes
         self.num_episodes = num_episodes
-        check_seed(seed)
         self.seed = seed
         self.legacy_rng = legacy_rng
         self.pack = TRANSFORMS.build(pack)

@@ -54,6 +54,11 @@ class DiffusionVisualizationHook(Hook):
     ) -> None:
         if film and out_dir is None:
             raise ValueError('film=True needs an out_dir to write to')
+        if interval < 1 or not steps or min(steps) < 1:
+            raise ValueError(
+                f'steps and interval must be at least 1, got steps={tuple(steps)} and '
+                f'interval={interval}'
+            )
         self.steps = steps
         self.interval = interval
         self.out_dir = Path(out_dir) if out_dir else None
