@@ -1,5 +1,6 @@
 """Folders for results, in which nothing is overwritten that was there before."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def check_new_file(file: Path, *, overwrite: bool) -> None:
     """
     if file.exists() and not overwrite:
         raise FileExistsError(f'{file} exists: choose another --out, or give --overwrite')
+
+
+def check_writable(path: Path) -> None:
+    """Look whether a file or folder can be made, before anything is computed for it.
+
+    Raises:
+        NotADirectoryError: What should be a folder above it is a file.
+        PermissionError: Nothing may be written there.
+    """
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f'{path} cannot be written: {place} is a file')
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f'{path} cannot be written: {place} is read-only')
 
 
 def finish_output_dir(folder: str | Path) -> None:

@@ -205,12 +205,16 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
     def load(filename: str, *args, **kwargs) -> Any:
         with _one_sentence(filename), _weights_only():
             content = loader(filename, *args, **kwargs)
-        if isinstance(content, dict):
-            _drop_unsafe_configs(content, filename)
-            if 'state_dict' in content:
-                _check_named(content['state_dict'], filename)
-            _check_finite(content.get('state_dict', content), filename)
-            _check_finite(content.get('ema_state_dict'), filename)
+        if not isinstance(content, dict):
+            raise ValueError(
+                f'{filename} holds a {type(content).__name__} and no weights: give a checkpoint '
+                'that was saved with its weights'
+            )
+        _drop_unsafe_configs(content, filename)
+        if 'state_dict' in content:
+            _check_named(content['state_dict'], filename)
+        _check_finite(content.get('state_dict', content), filename)
+        _check_finite(content.get('ema_state_dict'), filename)
         return content
 
     return load

@@ -8,8 +8,9 @@ from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
 from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
-from mmdiffseg.datasets.files import check_files, read_json
+from mmdiffseg.datasets.files import check_files, read_parts
 from mmdiffseg.datasets.transforms.instance_crop import crop_window
+from mmdiffseg.diffusion.draws import check_seed
 from mmdiffseg.registry import DATASETS
 
 
@@ -60,6 +61,7 @@ class CityscapesInstanceDataset(NamesDamagedFiles, BaseSegDataset):
         self.class_name = class_name
         self.expansion = expansion
         self.redraw_expansion = redraw_expansion
+        check_seed(seed)
         self.seed = seed
         classes = ('background', class_name or 'object')
         metainfo = dict(classes=classes, palette=[[47, 50, 60], [243, 156, 18]])
@@ -81,7 +83,7 @@ class CityscapesInstanceDataset(NamesDamagedFiles, BaseSegDataset):
                 f'{name}: no list {self.ann_file}: set data_root, or make the list as '
                 'docs/datasets.md says.'
             )
-        lists = read_json(self.ann_file, backend_args=self.backend_args)['data']
+        lists = read_parts(self.ann_file, 'data', backend_args=self.backend_args)['data']
         samples = [
             sample
             for image_class, class_name in enumerate(self.CLASSES)

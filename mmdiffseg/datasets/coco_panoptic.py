@@ -3,15 +3,14 @@
 from functools import cached_property
 
 from mmdet.datasets import CocoPanopticDataset as MMDetCocoPanopticDataset
-from mmengine import fileio
 
-from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
+from mmdiffseg.datasets.coco_files import CocoFileChecks
 from mmdiffseg.datasets.files import check_files
 from mmdiffseg.registry import DATASETS
 
 
 @DATASETS.register_module()
-class CocoPanopticDataset(NamesDamagedFiles, MMDetCocoPanopticDataset):
+class CocoPanopticDataset(CocoFileChecks, MMDetCocoPanopticDataset):
     """mmdet's dataset, which says before training starts what is missing or does not fit.
 
     Takes mmdet's arguments. Give classes of your own as
@@ -27,10 +26,6 @@ class CocoPanopticDataset(NamesDamagedFiles, MMDetCocoPanopticDataset):
             ValueError: The classes are not those of the file, a segment has none of them, or there
                 are no segments.
         """
-        if not fileio.exists(self.ann_file, backend_args=self.backend_args):
-            raise FileNotFoundError(
-                f'there is no annotation file {self.ann_file}: set data_root and ann_file'
-            )
         samples = super().load_data_list()
         if not any(sample['segments_info'] for sample in samples):
             raise ValueError(f'{self.ann_file} holds no segment of any image: check it')

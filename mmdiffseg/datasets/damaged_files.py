@@ -1,4 +1,4 @@
-"""Samples that cannot be loaded: the sentence names the file."""
+"""Files that cannot be loaded: the sentence names the file."""
 
 import io
 from typing import Any
@@ -20,13 +20,30 @@ class NamesDamagedFiles:
         try:
             return super().prepare_data(idx)
         except Exception as error:
-            sample = self.get_data_info(idx)
-            paths = [path for key, path in sample.items() if key.endswith('_path')]
-            said = any(str(path) in str(error) for path in paths)
-            if not said or isinstance(error, AssertionError):  # mmcv asserts that a file decodes
-                for path in paths:
-                    _check_decodes(path, getattr(self, 'backend_args', None))
+            blame_damaged(error, paths_of(self.get_data_info(idx)), self)
             raise
+
+
+def paths_of(sample: dict) -> list[str]:
+    """The files of a sample."""
+    return [path for key, path in sample.items() if key.endswith('_path')]
+
+
+def blame_damaged(error: Exception, paths: list[str], dataset: Any = None) -> None:
+    """Find out which file is to blame for an error in loading some, if one is.
+
+    Args:
+        error: The error.
+        paths: The files.
+        dataset: Whose they are; it may have ``backend_args``.
+
+    Raises:
+        ValueError: One of them is damaged.
+    """
+    said = any(str(path) in str(error) for path in paths)
+    if not said or isinstance(error, AssertionError):  # mmcv asserts that a file decodes
+        for path in paths:
+            _check_decodes(path, getattr(dataset, 'backend_args', None))
 
 
 def _check_decodes(path: str, backend_args: dict | None) -> None:

@@ -20,6 +20,19 @@ def read_json(path: str | Path, *, backend_args: dict | None = None) -> Any:
         raise ValueError(f'{path} is damaged or no JSON: {error}') from error
 
 
+def read_parts(path: str | Path, *parts: str, backend_args: dict | None = None) -> dict:
+    """Read a file of JSON that holds some parts by their names.
+
+    Raises:
+        ValueError: It is no JSON, or lacks one of them.
+    """
+    content = read_json(path, backend_args=backend_args)
+    missing = [p for p in parts if p not in content] if isinstance(content, dict) else parts
+    if missing:
+        raise ValueError(f'{path} holds no {missing[0]}: give a file that holds {", ".join(parts)}')
+    return content
+
+
 def read_text(path: str | Path, *, backend_args: dict | None = None) -> str:
     """Read a text file.
 

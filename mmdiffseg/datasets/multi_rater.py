@@ -1,6 +1,5 @@
 """Images with several label maps each, one folder a rater."""
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.seg_folder import SegFolderDataset
 from mmdiffseg.datasets.transforms.load_binary_mask import Foreground
 from mmdiffseg.registry import DATASETS
@@ -135,7 +135,7 @@ class MultiRaterDataset(SegFolderDataset):
         path = Path(self.data_root or '.') / self.weights_file
         if not path.is_file():
             raise FileNotFoundError(f'{type(self).__name__}: no weights_file {path}.')
-        weights = json.loads(path.read_text())
+        weights = read_json(path)
         for sample in samples:
             of_image = weights.get(sample['name'], {})
             missing = sorted(of_image.keys() - sample['rater_paths'].keys())

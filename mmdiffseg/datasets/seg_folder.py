@@ -22,9 +22,12 @@ class FileChecks(NamesDamagedFiles):
         """List the images and their labels.
 
         Raises:
-            FileNotFoundError: A folder does not exist, holds no images, or an image has no label.
+            FileNotFoundError: A folder does not exist, holds no images, an image has no label, or a
+                label no image and there is no ``ann_file`` that leaves it out.
         """
         name = type(self).__name__
+        if self.ann_file and not fileio.exists(self.ann_file, backend_args=self.backend_args):
+            raise FileNotFoundError(f'{name}: no list {self.ann_file}: set data_root and ann_file')
         image_dir, label_dir = (self.data_prefix.get(k) for k in ('img_path', self.label_path))
         for folder in filter(None, (image_dir, label_dir)):
             if not fileio.isdir(folder, backend_args=self.backend_args):
@@ -43,7 +46,33 @@ class FileChecks(NamesDamagedFiles):
                 f'{self.label_path.removesuffix("path")}suffix.',
                 backend_args=self.backend_args,
             )
+            if self.ann_file:
+                check_files(
+                    [sample['img_path'] for sample in samples],
+                    what=f'images of {name} in {self.ann_file}',
+                    fix='add it, or take its name out of the list.',
+                    backend_args=self.backend_args,
+                )
+            else:
+                self._look_for_labels_alone(label_dir, samples)
         return samples
+
+    def _look_for_labels_alone(self, folder: str, samples: list[dict]) -> None:
+        files = fileio.list_dir_or_file(
+            folder,
+            list_dir=False,
+            suffix=self.seg_map_suffix,
+            recursive=True,
+            backend_args=self.backend_args,
+        )
+        labels = {fileio.join_path(folder, file) for file in files}
+        alone = sorted(labels - {sample[self.label_path] for sample in samples})
+        if alone:
+            raise FileNotFoundError(
+                f'{len(alone)} of {len(labels)} labels of {type(self).__name__} have no image, the '
+                f'first is {alone[0]}: add the image, remove the label, or list the names to use '
+                'in an ann_file.'
+            )
 
 
 @DATASETS.register_module()

@@ -33,6 +33,9 @@ def corrupt(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 class GaussianSchedule:
     """What schedules of Gaussian noise share; categorical diffusion has the same verbs."""
 
+    #: what a network may be asked to predict
+    prediction_types = PREDICTION_TYPES
+
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Signal and noise coefficients at times ``t``, float32 or better."""
         raise NotImplementedError
@@ -72,15 +75,21 @@ class Preconditioner:
 
     Args:
         prediction_type: ``x0``, ``eps``, ``v`` or ``velocity``.
+        schedule: The noise schedule, if it is one of ours.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: It is none of these, or does not fit the schedule.
     """
 
-    def __init__(self, prediction_type: str) -> None:
+    def __init__(self, prediction_type: str, schedule: GaussianSchedule | None = None) -> None:
         if prediction_type not in PREDICTION_TYPES:
             raise ValueError(
                 f'prediction_type must be one of {PREDICTION_TYPES}, got {prediction_type!r}'
+            )
+        if schedule is not None and prediction_type not in schedule.prediction_types:
+            raise ValueError(
+                f'the network of a {type(schedule).__name__} has to predict one of '
+                f'{schedule.prediction_types}, got {prediction_type!r}'
             )
         self.prediction_type = prediction_type
 

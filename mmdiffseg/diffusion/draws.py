@@ -24,6 +24,16 @@ def noise_name(*parts: object) -> str:
     return '/'.join(map(str, parts))
 
 
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        ValueError: It is no whole number, or below 0.
+    """
+    if type(seed) is not int or seed < 0:
+        raise ValueError(f'seed must be a whole number from 0, got {seed!r}')
+
+
 def sample_generator(seed: int, name: str) -> torch.Generator:
     """A generator on the CPU whose state depends on (seed, name) alone."""
     digest = hashlib.sha256(f'{seed}/{name}'.encode()).digest()

@@ -1,5 +1,7 @@
 """Rectified flow: straight lines from label maps to noise, and the velocity along them."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,8 @@ class LinearInterpolant(ContinuousSchedule):
         >>> loss = (network(z_t, t) - flow.velocity(x0, eps)).square().mean()
     """
 
+    #: alpha is 0 at the start of a chain, and alpha^2 + sigma^2 is not 1: neither eps nor v
+    prediction_types = ('x0', 'velocity')
     #: times below it are taken for it where x0 is turned into a velocity, which divides by sigma
     smallest_time = 1e-3
 
@@ -47,11 +51,12 @@ class LinearInterpolant(ContinuousSchedule):
     ) -> None:
         if not 0 <= sigma_min < 1:
             raise ValueError(f'sigma_min must lie in [0, 1), got {sigma_min}')
-        if logit_normal is not None and logit_normal[1] <= 0:
+        if logit_normal is not None and (len(logit_normal) != 2 or not logit_normal[1] > 0):
             raise ValueError(
-                f'logit_normal={logit_normal}: the standard deviation must be positive'
+                f'logit_normal={logit_normal} must be (mean, standard deviation): the standard '
+                'deviation must be positive'
             )
-        if shift <= 0:
+        if not 0 < shift < math.inf:
             raise ValueError(f'shift must be positive, got {shift}')
         self.sigma_min = sigma_min
         self.logit_normal = logit_normal

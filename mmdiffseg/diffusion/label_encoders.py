@@ -39,6 +39,8 @@ class LabelEncoder(nn.Module):
         reencode: str = 'argmax',
     ) -> None:
         super().__init__()
+        if num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, got {num_classes}')
         if not 0 < scale < math.inf:
             raise ValueError(f'scale must be positive, got {scale}')
         if reencode not in REENCODINGS:

@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
+from mmengine.utils import import_modules_from_strings
 
 from mmdiffseg.engine import launch
+from mmdiffseg.engine.config_checks import check_settings
 
 BAD_INPUT = (
     ValueError,
@@ -23,6 +26,7 @@ BAD_INPUT = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
+    UnpicklingError,
 )
 
 
@@ -37,7 +41,10 @@ class _Changes(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
-        return ast.literal_eval(val) if val[:1] == '{' else DictAction._parse_iterable(val)
+        try:
+            return ast.literal_eval(val) if val[:1] == '{' else DictAction._parse_iterable(val)
+        except (AssertionError, SyntaxError, ValueError) as error:
+            raise ValueError(f'--cfg-options cannot read the value {val}: {error}') from error
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -142,8 +149,26 @@ def read_config(path: str, changes: dict) -> Config:
         raise ValueError(
             f'{path} cannot be read as a config: {type(error).__name__}: {cause}'
         ) from error
-    cfg.merge_from_dict(changes)
+    change_config(cfg, changes)
     return cfg
+
+
+def change_config(cfg: Config, changes: dict) -> None:
+    """Change a config by ``--cfg-options``, and import what they name as ``custom_imports``.
+
+    Raises:
+        ImportError: There is no such module.
+        ValueError: ``custom_imports`` is no dictionary, or settings do not go together.
+    """
+    cfg.merge_from_dict(changes)
+    if any(key.split('.')[0] == 'custom_imports' for key in changes):
+        imports = cfg.custom_imports
+        if not isinstance(imports, dict):
+            raise ValueError(
+                f"custom_imports={imports!r} must be a dictionary such as {{'imports': ['mine']}}"
+            )
+        import_modules_from_strings(**imports)
+    check_settings(cfg)
 
 
 def read_run_config(args: argparse.Namespace) -> Config:
@@ -156,7 +181,7 @@ def read_run_config(args: argparse.Namespace) -> Config:
     if args.split:
         launch.set_split(cfg, args.split)
         name = f'{name}_{args.split}'
-    cfg.merge_from_dict(args.cfg_options)
+    change_config(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     if args.data_root:

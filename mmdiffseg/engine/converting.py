@@ -10,7 +10,23 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor
 
 import mmdiffseg
+from mmdiffseg.engine import command_line
 from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.output_dir import check_writable
+
+
+def read_model_config(path: str | Path) -> Config:
+    """Read the config of a model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no config, or not that of a model and its data.
+    """
+    config = command_line.read_config(str(path), {})
+    for setting in ('model', 'default_scope', 'test_dataloader'):
+        if setting not in config:
+            raise ValueError(f'{path} has no {setting}: give the config of a model and its data')
+    return config
 
 
 def write_checkpoint(
@@ -69,6 +85,7 @@ def run(convert_file: Callable[..., str], description: str) -> None:
     if args.dst.exists():
         parser.error(f'{args.dst} exists and is not overwritten: choose another name')
     try:
+        check_writable(args.dst)
         print(convert_file(args.src, args.dst, args.config, trust=args.trust))
     except (OSError, ValueError) as error:
         parser.exit(2, f'{error}\n')

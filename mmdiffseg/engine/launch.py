@@ -229,6 +229,11 @@ def build_runner(cfg: Config, *, trust: bool = False) -> 'Runner':
     from mmdiffseg.compat.checkpoint import guard_mmengine
 
     allow_cpu_processes(cfg)
+    cfg.custom_hooks = [
+        *cfg.get('custom_hooks', []),
+        dict(type='mmdiffseg.ClassCountHook'),
+        dict(type='mmdiffseg.PredictionNamesHook'),
+    ]
     if trust:
         guard_mmengine(trust=True)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

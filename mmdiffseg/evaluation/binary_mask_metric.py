@@ -4,7 +4,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -19,6 +18,7 @@ from mmdiffseg.evaluation.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
+from mmdiffseg.evaluation.prediction_names import PredictionNames, collision, prediction_name
 from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 from mmdiffseg.visualization import reliability_diagram
@@ -63,11 +63,13 @@ class BinaryMaskMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        if not 0 <= empty_score <= 1:
+            raise ValueError(f'empty_score must lie in [0, 1], got {empty_score}')
         self.empty_score = empty_score
         self.weighted_coverage = weighted_coverage
         self.from_logits = from_logits
         self.ignore_index = ignore_index
-        self._written = set()
+        self._names = PredictionNames('.png')
         self.output_dir = output_dir and claim_output_dir(output_dir)
 
     @BaseMetric.dataset_meta.setter
@@ -97,10 +99,8 @@ class BinaryMaskMetric(BaseMetric):
             ValueError: A prediction differs from its truth in size, holds more than two classes, or
                 is to be written over that of another sample; a probability is not finite.
         """
-        if not self.results:
-            self._written.clear()
         for sample in data_samples:
-            name = sample.get('sample_id') or Path(sample['img_path']).stem
+            name = prediction_name(sample)
             # (1, H, W) -> (H, W)
             pred, gt = (
                 sample[key]['data'][0].cpu().numpy() for key in ('pred_sem_seg', 'gt_sem_seg')
@@ -121,7 +121,7 @@ class BinaryMaskMetric(BaseMetric):
             if prob is not None and not np.isfinite(prob).all():
                 raise ValueError(f'{name}: the probability is not finite: look at the image')
             if self.output_dir:
-                self._write(name, pred, prob)
+                self._write(self._names.claim(sample), pred, prob)
             result = dict(name=name)
             if (gt != self.ignore_index).any():
                 result.update(self._score(pred, gt, prob))
@@ -141,7 +141,7 @@ class BinaryMaskMetric(BaseMetric):
         """
         name, count = Counter(result['name'] for result in results).most_common(1)[0]
         if self.output_dir and count > 1:
-            raise ValueError(_collision(name))
+            raise ValueError(collision(f'{name}.png'))
         scored = [result for result in results if 'scores' in result]
         if not scored:
             raise ValueError(f'all pixels of all {len(results)} masks are ignored: check the masks')
@@ -191,9 +191,6 @@ class BinaryMaskMetric(BaseMetric):
         return result
 
     def _write(self, name: str, pred: NDArray, prob: NDArray | None) -> None:
-        if name in self._written:
-            raise ValueError(_collision(name))
-        self._written.add(name)
         files = dict(masks=pred.astype(np.uint8))
         if prob is not None:
             files['probabilities'] = np.rint(prob * 65535).astype(np.uint16)
@@ -212,13 +209,6 @@ class BinaryMaskMetric(BaseMetric):
         )
         (self.output_dir / 'reliability.json').write_text(json.dumps(record, indent=1))
         Image.fromarray(reliability_diagram(sums)).save(self.output_dir / 'reliability.png')
-
-
-def _collision(name: str) -> str:
-    return (
-        f'two predictions would be written to {name}.png: give every sample a sample_id of its own '
-        'in its metainfo'
-    )
 
 
 def _warn(sentence: str) -> None:

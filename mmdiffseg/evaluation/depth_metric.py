@@ -1,13 +1,13 @@
 """Errors of depth maps."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from PIL import Image
 
 from mmdiffseg.evaluation.depth_errors import CROPS, DEPTH_ERRORS, crop_mask, depth_errors
+from mmdiffseg.evaluation.prediction_names import PredictionNames, prediction_name
 from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 
@@ -54,11 +54,15 @@ class DepthMetric(BaseMetric):
             raise ValueError(
                 f'need 0 <= min_depth < max_depth, in metres, got {min_depth} and {max_depth}'
             )
+        for name, value in (('clip_depth', clip_depth), ('depth_scale_factor', depth_scale_factor)):
+            if value is not None and not value > 0:
+                raise ValueError(f'{name} must be positive, got {value}')
         self.min_depth = min_depth
         self.max_depth = max_depth
         self.crop = crop
         self.clip_depth = clip_depth
         self.depth_scale_factor = depth_scale_factor
+        self._names = PredictionNames('.png')
         self.output_dir = output_dir and claim_output_dir(output_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -70,10 +74,11 @@ class DepthMetric(BaseMetric):
                 (1, H, W) in metres; the truth is 0 where nothing was measured.
 
         Raises:
-            ValueError: A prediction differs from its truth in size.
+            ValueError: A prediction differs from its truth in size, or is to be written over that
+                of another sample.
         """
         for sample in data_samples:
-            name = sample.get('sample_id') or Path(sample['img_path']).stem
+            name = prediction_name(sample)
             # (1, H, W) -> (H, W)
             pred, gt = (
                 sample[key]['data'][0].float().cpu().numpy()
@@ -85,6 +90,7 @@ class DepthMetric(BaseMetric):
                     f'{gt.shape[1]}x{gt.shape[0]}: crop both alike in the pipeline.'
                 )
             if self.output_dir:
+                self._names.claim(sample)
                 values = np.rint(pred * self.depth_scale_factor).clip(0, 65535).astype(np.uint16)
                 Image.fromarray(values).save(self.output_dir / f'{name}.png')
             if self.clip_depth is not None:

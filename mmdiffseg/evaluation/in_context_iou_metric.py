@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,8 @@ class InContextIoUMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if over not in ('table', 'seen'):
             raise ValueError(f"over={over!r} must be 'table' or 'seen'")
+        if not all(low < high for low, high in pairwise([0, *cell_slices])):
+            raise ValueError(f'cell_slices must rise from above 0, got {tuple(cell_slices)}')
         self.over = over
         self.cell_slices = tuple(cell_slices)
         self.ignore_index = ignore_index
@@ -100,7 +103,12 @@ class InContextIoUMetric(BaseMetric):
 
         Returns:
             The scores in percent.
+
+        Raises:
+            ValueError: There are none.
         """
+        if not results:
+            raise ValueError('InContextIoUMetric: no episode was evaluated: check the data set')
         concepts = self.dataset_meta['concepts']
         ious = class_iou(_counts(results))
         self._log(ious, concepts)

@@ -1,7 +1,6 @@
 """IoU of BEV maps."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from mmengine.logging import print_log
 from prettytable import PrettyTable
 from torch import Tensor
 
+from mmdiffseg.evaluation.prediction_names import PredictionNames
 from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 from mmdiffseg.registry import METRICS
 
@@ -72,6 +72,7 @@ class MapIoUMetric(BaseMetric):
         if not thresholds or not all(0 < threshold < 1 for threshold in thresholds):
             raise ValueError(f'thresholds must lie between 0 and 1, got {thresholds}')
         self.thresholds = thresholds
+        self._names = PredictionNames('.npz')
         self.output_dir = output_dir and claim_output_dir(output_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -83,7 +84,8 @@ class MapIoUMetric(BaseMetric):
                 zeros and ones.
 
         Raises:
-            ValueError: A prediction differs from its truth in shape.
+            ValueError: A prediction differs from its truth in shape, or is to be written over that
+                of another sample.
         """
         for sample in data_samples:
             prob, gt = sample['map_prob']['data'], sample['gt_map']['data']
@@ -94,7 +96,7 @@ class MapIoUMetric(BaseMetric):
                     'to those of the masks'
                 )
             if self.output_dir:
-                name = sample.get('sample_id') or Path(sample['img_path']).stem
+                name = self._names.claim(sample)
                 half = prob.half().cpu().numpy()
                 np.savez_compressed(self.output_dir / f'{name}.npz', prob=half)
             # one result for each sample: mmengine drops the copies that pad the last batch of
@@ -109,7 +111,12 @@ class MapIoUMetric(BaseMetric):
 
         Returns:
             The best IoU of each class, and their mean.
+
+        Raises:
+            ValueError: There are none.
         """
+        if not results:
+            raise ValueError('MapIoUMetric: no sample was evaluated: check the data set')
         iou = map_iou(torch.stack(results).sum(dim=0))  # (T, K)
         best = iou.amax(dim=0)
         classes = self.dataset_meta['classes']

@@ -81,7 +81,12 @@ class RefIoUMetric(BaseMetric):
 
         Returns:
             The scores in percent.
+
+        Raises:
+            ValueError: There are none.
         """
+        if not results:
+            raise ValueError('RefIoUMetric: no sentence was evaluated: check the data set')
         scores = _scores(results)
         if self.released_weighted_iou:
             inter, union, area, index = np.array([row[:4] for row in results], float).T

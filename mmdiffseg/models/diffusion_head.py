@@ -9,6 +9,7 @@ Notation, here and in every head:
 """
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor
 
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
-from mmdiffseg.diffusion.draws import Draws, noise_name
+from mmdiffseg.diffusion.draws import Draws, check_seed, noise_name
 from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.models.memory import FLOAT, check_memory
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
 
 
@@ -111,6 +113,7 @@ class DiffusionHead:
             raise ValueError(f'generations must be at least 1, got {generations}')
         if max_batch is not None and max_batch < 1:
             raise ValueError(f'max_batch must be at least 1, got {max_batch}')
+        check_seed(seed)
         self.generations = generations
         self.max_batch = max_batch
         self.seed = seed
@@ -220,17 +223,21 @@ class DiffusionHead:
         Yields:
             Chains, to be walked one after the other. All images are in each of them; bound their
             number by :meth:`batches`.
+
+        Raises:
+            ValueError: Memory cannot hold the maps.
         """
         feature = self._transform_inputs(inputs)
-        context = self.prepare(feature, metas)
         shape = self.map_shape(feature, metas)
         b, size = len(metas), shape[1:]
+        rows = self.generations * b
+        at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
+        self._check_memory(min(at_once, rows), shape, metas, inputs[0].device)
+        context = self.prepare(feature, metas)
         if draws is None:
             generations = range(self.generations)
             names = [self.noise_name(meta, size, g) for g in generations for meta in metas]
             draws = Draws.named(names, seed=self.seed)
-        rows = self.generations * b
-        at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
         for first in range(0, rows, at_once):
             group = range(first, min(first + at_once, rows))
             yield self.chain(
@@ -240,6 +247,22 @@ class DiffusionHead:
                 draws=draws.select(group, of=rows),
                 device=inputs[0].device,
             )
+
+    def _check_memory(
+        self, rows: int, shape: Sequence[int], metas: Sequence[dict], device: torch.device
+    ) -> None:
+        if torch.compiler.is_compiling():  # sizes that are no numbers
+            return
+        height, width = metas[0].get('img_shape', shape[1:])[:2]
+        maps = 2 * rows * math.prod(shape)  # noise, and the estimate of x0
+        result = len(metas) * getattr(self, 'out_channels', 0) * height * width
+        check_memory(
+            FLOAT * (maps + result),
+            device,
+            what=f'denoising {rows} maps of {" x ".join(map(str, shape))} for images of '
+            f'{width}x{height}',
+            fix="resize the images, use windows (test_cfg.mode='slide') or lower max_batch",
+        )
 
     def chain(
         self,

@@ -39,7 +39,7 @@ CONFIGS = {
     'map.py': ('ddp/ddp_r18_shapes-map.py', SHORT),
     'segdiff.py': ('segdiff/segdiff_small_shapes-classes.py', SHORT + SMALL),
     'binary.py': ('segdiff/segdiff_shapes.py', SHORT),
-    'dformer.py': ('dformer/dformer_r18_shapes-panoptic.py', SHORT),
+    'dformer.py': ('dformer/dformer_r18_shapes-panoptic.py', SHORT + 'load_from = None'),
     'context.py': ('ref_ldm_seg/refldmseg-n_shapes.py', SHORT),
     'one_step.py': ('ref_ldm_seg/refldmseg-f_shapes.py', SHORT),
     'referring.py': ('ref_diff/ref-diff_tiny_shapes.py', ''),
@@ -90,12 +90,20 @@ def _weights(config):
     return MODELS.build(cfg.model).state_dict()
 
 
+def _authors_name(name):
+    """Of a weight of SegDiff."""
+    return name.replace('decode_head.denoiser.', '').replace('backbone.', 'rrdb.')
+
+
 def _write_checkpoints(root, hostile):
     here = os.getcwd()
     os.chdir(root)
     try:
         good = _weights('ddp.py')
         torch.save({'state_dict': _weights('context.py')}, 'context.pth')
+        (root / 'run').mkdir()
+        torch.save({_authors_name(k): v for k, v in _weights('binary.py').items()}, 'run/model.pt')
+        (root / 'run/args.json').write_text('{"num_heads": 1, ')
     finally:
         os.chdir(here)
     torch.save({'state_dict': good}, root / 'good.pth')
@@ -197,6 +205,13 @@ def _write_data(root, hostile):
     exif = Image.Exif()
     exif[0x0112] = 6
     each('image_turned', 'images', lambda p: Image.open(p).save(p, exif=exif))
+    twins = root / 'twins'
+    for part, suffix in (('images', '.jpg'), ('labels', '.png')):
+        for folder in ('a', 'b'):
+            (twins / part / 'val' / folder).mkdir(parents=True)
+            shutil.copy(
+                root / DATA[0] / part / f'val/000000{suffix}', twins / part / 'val' / folder
+            )
     (root / 'nothing').mkdir()
     for split in ('train', 'val'):
         for part in ('images', 'labels'):
@@ -208,6 +223,9 @@ def _write_data(root, hostile):
             path.write_text(change(json.loads(path.read_text())))
 
     for file in sorted(p.name for p in (root / DATA[0] / 'annotations').iterdir()):
+        if file == 'instances_train.json':
+            json_of('rle_short', file, _short_run_lengths)
+            json_of('instances_none', file, lambda c: json.dumps({**c, 'annotations': []}))
         if file.startswith('panoptic_val'):
             json_of('coco_cut', file, lambda c: json.dumps(c)[:90])
             json_of('coco_list', file, lambda c: '[]')
@@ -248,6 +266,12 @@ def _png16(path, value, size=(64, 64)):
 
 def _npz(path, **arrays):
     np.savez(path.with_suffix('.npz'), **arrays)
+
+
+def _short_run_lengths(content):
+    for annotation in content['annotations']:
+        annotation['segmentation'] = dict(size=[64, 64], counts=[5, 3])
+    return json.dumps(content)
 
 
 def _other_category(content):

@@ -11,7 +11,18 @@ from typing import NamedTuple
 REPO = Path(__file__).parents[2]
 SECONDS = 60
 #: imported once, before the forks
-WARM = ('forked', 'mmdiffseg', 'mmseg.apis', 'mmdet.models', 'mmdiffseg.apis', 'warm')
+WARM = (
+    'forked',
+    'mmdiffseg',
+    'mmseg.apis',
+    'mmdet.models',
+    'mmdiffseg.apis',
+    'mmdiffseg.datasets.coco_instances',
+    'mmdiffseg.engine.hooks',
+    'diffusers',
+    'transformers',
+    'warm',
+)
 
 
 class Outcome(NamedTuple):

@@ -10,7 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import METRICS, init_default_scope
 from mmengine.runner import Runner
 
-import mmdiffseg.datasets.coco_panoptic  # noqa: F401  as configs/_base_/mmdet_runtime.py has it
+# as configs/_base_/mmdet_runtime.py has them
+import mmdiffseg.datasets.coco_instances  # noqa: F401
+import mmdiffseg.datasets.coco_panoptic  # noqa: F401
 
 BASES = Path(__file__).parents[2] / 'configs/_base_/datasets'
 THINGS = ('circle', 'ellipse', 'triangle', 'square', 'star', 'ring')

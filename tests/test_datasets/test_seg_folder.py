@@ -86,6 +86,25 @@ def test_image_without_label(root):
     )
 
 
+def test_label_without_image(root):
+    (root / 'images/train/000002.jpg').unlink()
+    assert refusal(data_root=str(root)) == (
+        f'1 of 6 labels of ShapesDataset have no image, the first is {root}/labels/train/'
+        '000002.png: add the image, remove the label, or list the names to use in an ann_file.'
+    )
+    (root / 'some.txt').write_text('000001\n000003\n')
+    assert len(ShapesDataset(data_root=str(root), data_prefix=PREFIX, ann_file='some.txt')) == 2
+
+
+def test_listed_image_that_is_missing(root):
+    (root / 'some.txt').write_text('000001\n000002\n')
+    (root / 'images/train/000002.jpg').unlink()
+    assert refusal(data_root=str(root), ann_file='some.txt') == (
+        f'1 of 2 images of ShapesDataset in {root}/some.txt are missing, the first is '
+        f'{root}/images/train/000002.jpg: add it, or take its name out of the list.'
+    )
+
+
 def test_images_without_labels_are_fine_where_none_are_asked_for(root):
     shutil.rmtree(root / 'labels')
     dataset = ShapesDataset(data_root=str(root), data_prefix=dict(img_path='images/val'))

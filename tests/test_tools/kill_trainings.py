@@ -104,7 +104,7 @@ def main():
     parser.add_argument('points', nargs='*')
     parser.add_argument('--processes', type=int, default=1)
     parser.add_argument('--random', type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     random.seed(0)
     for module in HEAVY:
         import_module(module)

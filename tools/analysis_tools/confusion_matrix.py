@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmdiffseg.engine import command_line, launch
+from mmdiffseg.output_dir import claim_output_dir, finish_output_dir
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +31,9 @@ def parse_args() -> Namespace:
     parser.add_argument('--show', action='store_true', help='also open a window')
     parser.add_argument('--title', default='Share of each true class (rows), %')
     parser.add_argument('--color-theme', default='viridis', help='matplotlib colour map')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='write to a folder that holds other files already'
+    )
     command_line.add_cfg_options(parser)
     return parser.parse_args()
 
@@ -83,6 +87,8 @@ def main(args: Namespace) -> None:
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
     launch.check_data_roots(cfg, 'test')
+    inputs = [args.prediction_path, *launch.data_folders(cfg)]
+    claim_output_dir(args.save_dir, inputs=inputs, overwrite=args.overwrite)
     if args.show:
         command_line.need_display('leave --show out and look at the file')
 
@@ -102,10 +108,10 @@ def main(args: Namespace) -> None:
         target = sample.gt_sem_seg.data[0].numpy()
         check_prediction(prediction, target, len(classes), path)
         matrix += confusion(prediction, target, len(classes), dataset.ignore_index)
-    args.save_dir.mkdir(parents=True, exist_ok=True)
     np.save(args.save_dir / 'confusion_matrix.npy', matrix)
     figure = plot(matrix, classes, args.title, args.color_theme)
     figure.savefig(args.save_dir / 'confusion_matrix.png', dpi=150)
+    finish_output_dir(args.save_dir)
     print(f'\nWritten: {args.save_dir}/confusion_matrix.png and .npy')
     if args.show:
         import matplotlib.pyplot as plt

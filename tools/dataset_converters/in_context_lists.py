@@ -21,6 +21,7 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
+from mmdiffseg.datasets.damaged_files import blame_damaged
 from mmdiffseg.datasets.in_context.concepts import KINDS, concept_keys
 from mmdiffseg.engine import command_line
 
@@ -59,7 +60,12 @@ def names_of(labels: Path, suffix: str, only: Path | None) -> Iterator[str]:
 
 def keys_of(name: str, *, labels: Path, suffix: str, concept: str, min_area: int) -> list[str]:
     """Keys of the concepts in one label file."""
-    pixels = mmcv.imread(str(labels / (name + suffix)), flag='unchanged', backend='pillow')
+    path = str(labels / (name + suffix))
+    try:
+        pixels = mmcv.imread(path, flag='unchanged', backend='pillow')
+    except Exception as error:
+        blame_damaged(error, [path])
+        raise
     return concept_keys(np.asarray(pixels), name, concept, min_area=min_area)
 
 

@@ -11,6 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
+from mmdiffseg.datasets.files import read_parts
 from mmdiffseg.datasets.transforms.load_instance_union import compress
 from mmdiffseg.engine import command_line
 
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Convert."""
     args = parse_args()
-    content = json.loads(args.instances.read_text())
+    content = read_parts(args.instances, 'images', 'annotations')
     images = {image['id']: image for image in content['images']}
     proposals = {image['file_name']: [] for image in content['images']}
     for annotation in content['annotations']:

@@ -64,6 +64,10 @@ def read_v1(path: Path) -> list[Case]:
             crops = _ArrayUnpickler(file, encoding='latin1').load()
     except pickle.UnpicklingError as error:
         sys.exit(f'{path}: {error}')
+    except Exception as error:  # of damaged bytes the unpickler makes errors of many kinds
+        sys.exit(f'{path} is damaged or no pickle: {error!r}')
+    if not isinstance(crops, dict):
+        sys.exit(f'{path} holds a {type(crops).__name__}: data_lidc.pickle holds a dict of crops')
     cases = []
     for name, crop in crops.items():
         image = np.asarray(crop['image'], np.float64)

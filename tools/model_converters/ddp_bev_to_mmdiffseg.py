@@ -11,12 +11,11 @@ optimizer's state is dropped. Weights without time modulation get a config witho
 from collections import Counter
 from pathlib import Path
 
-from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine import command_line
-from mmdiffseg.engine.converting import run, write_checkpoint
+from mmdiffseg.engine.converting import read_model_config, run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
 HEAD = {
@@ -88,7 +87,7 @@ def convert_file(
             f'{src} is not a DDP checkpoint for BEV maps, it lacks embedding_table, transform or '
             f'heads.map but has {", ".join(list(released)[:3])}, ...'
         )
-    config = Config.fromfile(config_path or released_config(weights))
+    config = read_model_config(config_path or released_config(weights))
     timed = 'decode_head.denoiser.encoder.layers.0.time_mlp.1.weight' in weights
     config.model.decode_head.denoiser.time_modulation = timed
     done = write_checkpoint(weights, config, src=src, dst=dst)

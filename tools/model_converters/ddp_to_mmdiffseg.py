@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine import command_line
-from mmdiffseg.engine.converting import run, write_checkpoint
+from mmdiffseg.engine.converting import read_model_config, run, write_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'ddp'
 
@@ -112,7 +112,7 @@ def convert_file(
             f'{src} is a depth model, which looks alike for KITTI and NYU: name its config with '
             '--config'
         )
-    config = Config.fromfile(config_path or released_config(weights))
+    config = read_model_config(config_path or released_config(weights))
     if depth and 'decode_head.denoiser.encoder.layers.0.time_mlp.1.weight' not in weights:
         config.model.decode_head.denoiser.time_modulation = False  # as the authors' code builds it
     return write_checkpoint(weights, config, src=src, dst=dst)

@@ -12,13 +12,12 @@ import re
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.detectron2 import load_detectron2_weights
 from mmdiffseg.diffusion.discrete import CosineBetas
 from mmdiffseg.engine import command_line
-from mmdiffseg.engine.converting import run, write_checkpoint
+from mmdiffseg.engine.converting import read_model_config, run, write_checkpoint
 from mmdiffseg.models.backbones.swin import swin_from_timm
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'dformer'
@@ -200,7 +199,7 @@ def convert_file(
             f'{", ".join(list(weights)[:3])}, ...'
         )
     check_schedule(weights, src)
-    config = Config.fromfile(config_path or released_config(weights))
+    config = read_model_config(config_path or released_config(weights))
     head = 'panoptic_head' if 'panoptic_head' in config.model else 'decode_head'
     weights = convert(weights, head)
     # the authors' frozen norms count no batches; Swin's index follows from its window

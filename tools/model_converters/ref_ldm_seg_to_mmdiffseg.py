@@ -12,14 +12,13 @@ config and the settings of the pseudo mask.
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
 import mmdiffseg
 from mmdiffseg.compat.checkpoint import local_file, read_file
 from mmdiffseg.datasets.in_context import InContextDataset
 from mmdiffseg.engine import command_line
-from mmdiffseg.engine.converting import run
+from mmdiffseg.engine.converting import read_model_config, run
 from mmdiffseg.models.extras import import_extra
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import LABEL_ENCODERS
@@ -81,7 +80,7 @@ def convert_file(
         released_unet(weights), {name: v.to('meta') for name, v in weights.items()}, source=src
     )
     channels = weights['conv_in.weight'].shape[1]
-    config = Config.fromfile(config_path or CONFIGS / PUBLISHED[channels])
+    config = read_model_config(config_path or CONFIGS / PUBLISHED[channels])
     pseudo_mask = LABEL_ENCODERS.build(config.model.pseudo_mask)
     state = {f'unet.{name}': value for name, value in weights.items()}
     state['pseudo_mask.settings'] = pseudo_mask.settings

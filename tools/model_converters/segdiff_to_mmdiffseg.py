@@ -9,7 +9,6 @@ none. CONFIG also names the data of a run that is no published recipe. DST gets 
 mmdiffseg's names, and the classes, the palette and the config as ``meta``.
 """
 
-import json
 import shlex
 from copy import deepcopy
 from inspect import signature
@@ -23,9 +22,10 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.diffusion.discrete import discrete_time_pairs, space_timesteps
 from mmdiffseg.engine import command_line
-from mmdiffseg.engine.converting import run, write_checkpoint
+from mmdiffseg.engine.converting import read_model_config, run, write_checkpoint
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'segdiff'
@@ -48,6 +48,18 @@ SCHEDULES = {'linear': 'mmdiffseg.LinearBetas', 'cosine': 'mmdiffseg.CosineBetas
 VARIANCES = {False: 'fixed_large', True: 'fixed_small'}
 # part of the model -> name of an argument -> its value
 Settings = dict[str, dict[str, Any]]
+
+
+def read_args(path: Path) -> dict[str, Any]:
+    """Read the options of a run.
+
+    Raises:
+        ValueError: The file holds none; the sentence names it.
+    """
+    args = read_json(path)
+    if not isinstance(args, dict):
+        raise ValueError(f'{path} holds no options by their names: is it of a SegDiff run?')
+    return args
 
 
 def rename(name: str) -> str:
@@ -276,7 +288,7 @@ def convert_file(
     learn_variance = visible[HEAD].get('learn_variance', False)
     args_file = Path(src).with_name('args.json')
     if args_file.exists():
-        args = json.loads(args_file.read_text())
+        args = read_args(args_file)
         hidden = hidden_settings(args, args_file, learn_variance=learn_variance)
         notes = training_notes(args, learn_variance=learn_variance)
     elif config_path is None:
@@ -284,7 +296,7 @@ def convert_file(
             f'{src} does not show the attention heads, the dropout and the time steps: put the '
             "run's args.json beside it, or name a config that has them with --config"
         )
-    config = Config.fromfile(config_path or published_config(visible, args))
+    config = read_model_config(config_path or published_config(visible, args))
     options = apply_settings(config, visible)
     for option, settings in hidden.items():
         told = apply_settings(config, settings)

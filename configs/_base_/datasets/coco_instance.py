@@ -1,7 +1,7 @@
 # 4 GPUs x 3 images; 80 classes.
 # Large-scale jittering: the image is scaled to fit 0.1 to 2 times the square and cut to it, or
 # padded with 128. Pillow smooths what it shrinks, as in the authors' code.
-dataset_type = 'CocoDataset'
+dataset_type = 'mmdiffseg.CocoDataset'
 data_root = 'data/coco'
 image_size = (1024, 1024)
 train_pipeline = [

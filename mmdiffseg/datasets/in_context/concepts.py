@@ -19,6 +19,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from mmdiffseg.datasets.damaged_files import blame_damaged, paths_of
 from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.in_context.released_lists import read_released_lists
 
@@ -94,7 +95,13 @@ def list_concepts(
         if 'instances' in sample:
             keys = sorted({str(i['class_id']) for i in sample['instances']})
         else:
-            keys = concept_keys(load(sample)['gt_seg_map'], name, kind, background=background)
+            paths = paths_of(sample)
+            try:
+                labels = load(sample)['gt_seg_map']
+            except Exception as error:
+                blame_damaged(error, paths, source)
+                raise
+            keys = concept_keys(labels, name, kind, background=background)
         for key in keys:
             lists.setdefault(key, []).append(name)
     return lists
@@ -105,6 +112,7 @@ def read_lists(path: str) -> dict[str, list[str]]:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: It holds no lists.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -113,7 +121,10 @@ def read_lists(path: str) -> dict[str, list[str]]:
         )
     if path.endswith('.npy'):
         return read_released_lists(path)
-    return read_json(path)
+    lists = read_json(path)
+    if not isinstance(lists, dict) or not all(isinstance(names, list) for names in lists.values()):
+        raise ValueError(f'{path} holds no lists of pictures by concept')
+    return lists
 
 
 def build_concepts(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdiffseg.datasets.files import read_json
+from mmdiffseg.datasets.files import read_parts
 from mmdiffseg.datasets.in_context.concepts import Concept, image_name
 from mmdiffseg.datasets.in_context.in_context import InContextDataset
 from mmdiffseg.registry import DATASETS
@@ -28,7 +28,7 @@ class EpisodeListDataset(InContextDataset):
         self.only = dict(only or {})
         super().__init__(**kwargs)
 
-    def _read(self) -> dict:
+    def _read(self, part: str) -> dict:
         path = Path(self.source.data_root or '') / self.episode_file
         if not path.is_file():
             raise FileNotFoundError(f'no list of episodes {path}: set episode_file')
@@ -36,7 +36,7 @@ class EpisodeListDataset(InContextDataset):
             image_name(self.source.get_data_info(i), self.source) for i in range(len(self.source))
         )
         self.positions = {name: position for position, name in enumerate(names)}
-        return read_json(path)
+        return read_parts(path, part)
 
     def _position(self, file_name: str) -> int:
         name = str(Path(file_name).with_suffix(''))
@@ -72,7 +72,7 @@ class CocoEpisodeDataset(EpisodeListDataset):
 
     def load_concepts(self) -> list[Concept]:
         """Take the categories of the listed episodes."""
-        self.listed = self._kept(self._read()['episodes'])
+        self.listed = self._kept(self._read('episodes')['episodes'])
         images = np.arange(len(self.source))
         class_ids = sorted({self.source.class_ids[e['category_id']] for e in self.listed})
         classes = self.source.metainfo['classes']
@@ -108,7 +108,7 @@ class ShapesInContextDataset(EpisodeListDataset):
 
     def load_concepts(self) -> list[Concept]:
         """Read the concepts, without those that training must not see."""
-        content = self._read()
+        content = self._read('concepts')
         self.listed = content.get('episodes')
         self.names = {c['class_id']: name for name, c in content['concepts'].items()}
         concepts = []

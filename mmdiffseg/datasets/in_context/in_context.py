@@ -3,12 +3,13 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mmcv.transforms import Compose
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 
+from mmdiffseg.datasets.damaged_files import blame_damaged, paths_of
 from mmdiffseg.datasets.in_context.concepts import (
     KINDS,
     Concept,
@@ -20,6 +21,7 @@ from mmdiffseg.datasets.in_context.concepts import (
 )
 from mmdiffseg.datasets.in_context.folds import fold_classes
 from mmdiffseg.datasets.seeded import mix_seed
+from mmdiffseg.diffusion.draws import check_seed
 from mmdiffseg.registry import DATASETS, TRANSFORMS
 
 Episodes = Literal['images', 'pairs', 'classes', 'first_frame']
@@ -91,8 +93,14 @@ class InContextDataset(BaseDataset):
     ) -> None:
         if concept not in KINDS:
             raise ValueError(f'concept={concept!r} must be one of {KINDS}')
-        if shots < 1:
-            raise ValueError(f'shots={shots} must be at least 1')
+        if episodes not in get_args(Episodes):
+            raise ValueError(f'episodes={episodes!r} must be one of {get_args(Episodes)}')
+        if min(shots, max_refetch, 1 if num_episodes is None else num_episodes) < 1:
+            raise ValueError(
+                f'shots={shots}, max_refetch={max_refetch} and num_episodes={num_episodes} must '
+                'be at least 1'
+            )
+        check_seed(seed)
         if episodes == 'classes' and num_episodes is None:
             raise ValueError("episodes='classes' has no end: set num_episodes, e.g. to 1000")
         self.source_cfg = dataset
@@ -172,7 +180,7 @@ class InContextDataset(BaseDataset):
         prompts = self._draw_prompts(entry, concept, query, rng)
         if prompts is None:
             return None
-        results = self.pipeline(self.view(query, concept))
+        results = self._load(self.pipeline, query, concept)
         results.update(
             prompts=prompts,
             fold=entry.get('fold', self._novel_fold()),
@@ -187,13 +195,13 @@ class InContextDataset(BaseDataset):
         self, entry: dict, concept: Concept, query: int, rng: Any
     ) -> list[dict] | None:
         if 'prompts' in entry:
-            return [self.prompt_pipeline(self.view(p, concept)) for p in entry['prompts']]
+            return [self._load(self.prompt_pipeline, p, concept) for p in entry['prompts']]
         for _ in range(self.max_refetch if self.test_mode else 1):
             # One more than needed: whether the query is among them or the last is left out, every
             # other picture is as likely, without a copy of a list that may have 45000 entries.
             drawn = rng.sample(range(len(concept.images)), self.shots + 1)
             chosen = [p for p in map(int, concept.images[drawn]) if p != query][: self.shots]
-            prompts = [self.prompt_pipeline(self.view(p, concept)) for p in chosen]
+            prompts = [self._load(self.prompt_pipeline, p, concept) for p in chosen]
             if all(prompt['gt_seg_map'].any() for prompt in prompts):
                 return prompts
         if not self.test_mode:
@@ -202,6 +210,15 @@ class InContextDataset(BaseDataset):
             f'{self.max_refetch} draws of prompts for {concept.name!r} were empty: its objects '
             'vanish when resized; take the smallest out of the lists, or raise the size'
         )
+
+    def _load(self, pipeline: Compose, position: int, concept: Concept) -> dict:
+        sample = self.view(position, concept)
+        paths = paths_of(sample)
+        try:
+            return pipeline(sample)
+        except Exception as error:
+            blame_damaged(error, paths, self.source)
+            raise
 
     def view(self, position: int, concept: Concept) -> dict:
         """What the pipelines start from: a picture of the source, and the concept to show in it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 
 from mmdiffseg.datasets.damaged_files import NamesDamagedFiles
-from mmdiffseg.datasets.files import check_files, read_json
+from mmdiffseg.datasets.files import check_files, read_parts
 from mmdiffseg.registry import DATASETS
 
 
@@ -36,7 +36,7 @@ class InstanceMaskDataset(NamesDamagedFiles, BaseDataset):
             raise FileNotFoundError(
                 f'no annotations {self.ann_file}: set data_root and ann_file, see docs/datasets.md.'
             )
-        content = read_json(self.ann_file)
+        content = read_parts(self.ann_file, 'images', 'annotations', 'categories')
         categories = sorted(content['categories'], key=lambda category: category['id'])
         self._metainfo['classes'] = ('background', *(c['name'] for c in categories))
         self.class_ids = {c['id']: number for number, c in enumerate(categories, 1)}

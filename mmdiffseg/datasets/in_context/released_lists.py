@@ -37,14 +37,22 @@ def read_released_lists(path: str) -> dict[str, list[str]]:
 
     Raises:
         pickle.UnpicklingError: The file holds more than arrays, dicts and lists.
-        ValueError: It holds no pair of which the second is a dict.
+        ValueError: It is damaged, or holds no pair of which the second is a dict.
     """
-    with open(path, 'rb') as file:
-        version = np.lib.format.read_magic(file)
-        header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        header[version[0]](file)
-        pair = _Unpickler(file, encoding='latin1').load()
+    try:
+        with open(path, 'rb') as file:
+            version = np.lib.format.read_magic(file)
+            header = {
+                1: np.lib.format.read_array_header_1_0,
+                2: np.lib.format.read_array_header_2_0,
+            }
+            header[version[0]](file)
+            pair = _Unpickler(file, encoding='latin1').load()
+    except pickle.UnpicklingError as error:
+        raise pickle.UnpicklingError(f'{path} is damaged or holds no lists: {error}') from error
+    except Exception as error:  # of damaged bytes the readers make errors of many kinds
+        raise ValueError(f'{path} is damaged or holds no lists: {error!r}') from error
     pair = pair.item() if isinstance(pair, np.ndarray) and pair.ndim == 0 else pair
-    if len(pair) != 2 or not isinstance(pair[1], dict):
+    if not hasattr(pair, '__len__') or len(pair) != 2 or not isinstance(pair[1], dict):
         raise ValueError(f'{path} holds no pair (anything, names by key).')
     return {str(key): [str(name) for name in names] for key, names in pair[1].items()}

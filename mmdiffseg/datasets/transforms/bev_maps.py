@@ -75,6 +75,8 @@ class LoadMapMasks(BaseTransform):
     """
 
     def __init__(self, *, num_classes: int, backend_args: dict | None = None) -> None:
+        if num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, got {num_classes}')
         self.num_classes = num_classes
         self.backend_args = backend_args
 

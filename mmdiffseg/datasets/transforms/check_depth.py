@@ -19,6 +19,8 @@ class CheckDepth(BaseTransform):
     """
 
     def __init__(self, *, max_depth: float) -> None:
+        if not max_depth > 0:
+            raise ValueError(f'max_depth must be positive, in metres, got {max_depth}')
         self.max_depth = max_depth
 
     def transform(self, results: dict) -> dict:

@@ -19,6 +19,13 @@ class CheckLabels(BaseTransform):
     """
 
     def __init__(self, *, num_classes: int, ignore_index: int = 255) -> None:
+        if num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, got {num_classes}')
+        if 0 <= ignore_index < num_classes:
+            raise ValueError(
+                f'ignore_index={ignore_index} is one of the {num_classes} classes: set it to '
+                'another value'
+            )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 

@@ -27,6 +27,11 @@ class ColorAug(BaseTransform):
         brightness_range: tuple[float, float] = (0.9, 1.1),
         color_range: tuple[float, float] = (0.9, 1.1),
     ) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must lie in [0, 1], got {prob}')
+        for low, high in (gamma_range, brightness_range, color_range):
+            if not 0 < low <= high:
+                raise ValueError(f'a range must be (low, high), 0 < low <= high, got {low, high}')
         self.prob = prob
         self.gamma_range = gamma_range
         self.brightness_range = brightness_range

@@ -49,14 +49,25 @@ def compress(segmentation: list | dict, height: int, width: int) -> dict:
     """
     if isinstance(segmentation, list):  # polygons
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    check_run_lengths(segmentation, height, width)
+    if isinstance(segmentation['counts'], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return segmentation
+
+
+def check_run_lengths(segmentation: dict, height: int, width: int) -> None:
+    """Refuse run lengths of another number of pixels than the image has.
+
+    Raises:
+        ValueError: They are; COCO's tools would go on with whatever the memory holds, or for ever.
+    """
     counts = segmentation['counts']
-    runs = counts if isinstance(counts, list) else _run_lengths(counts)
-    if sum(runs) != height * width:
+    total = sum(counts if isinstance(counts, list) else _run_lengths(counts))
+    if total != height * width:
         raise ValueError(
-            f'the run lengths of a mask add up to {sum(runs)} pixels, its image has '
+            f'the run lengths of a mask add up to {total} pixels, its image has '
             f'{width}x{height}: the annotations are damaged or belong to another image.'
         )
-    return coco_mask.frPyObjects(segmentation, height, width) if runs is counts else segmentation
 
 
 def _run_lengths(text: str | bytes) -> list[int]:

@@ -22,6 +22,8 @@ class ResizeWithoutAntialias(BaseTransform):
     """
 
     def __init__(self, *, scale: tuple[int, int]) -> None:
+        if len(scale) != 2 or any(type(side) is not int or side < 1 for side in scale):
+            raise ValueError(f'scale must be (width, height) of at least 1 pixel, got {scale}')
         self.scale = tuple(scale)
 
     def transform(self, results: dict) -> dict:

@@ -1,8 +1,10 @@
 """Hooks for mmengine's runner; importing this package registers all of them."""
 
 from mmdiffseg.engine.hooks.checkpoint_match_hook import CheckpointMatchHook
+from mmdiffseg.engine.hooks.class_count_hook import ClassCountHook
 from mmdiffseg.engine.hooks.diffusion_visualization_hook import DiffusionVisualizationHook
 from mmdiffseg.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
+from mmdiffseg.engine.hooks.prediction_names_hook import PredictionNamesHook
 from mmdiffseg.engine.hooks.preview_hook import PreviewHook
 from mmdiffseg.engine.hooks.progress_hook import ProgressHook
 from mmdiffseg.engine.hooks.seed_each_iteration_hook import SeedEachIterationHook
@@ -13,10 +15,12 @@ from mmdiffseg.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'CheckpointMatchHook',
+    'ClassCountHook',
     'DiffusionVisualizationHook',
     'NonFiniteLossHook',
     'PreviewHook',
     'ProgressHook',
+    'PredictionNamesHook',
     'SeedEachIterationHook',
     'SelfAlignedHook',
     'TimeBudgetHook',

@@ -12,6 +12,7 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmdiffseg.evaluation.prediction_names import PredictionNames, prediction_name
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization import write_film
@@ -53,12 +54,18 @@ class DiffusionVisualizationHook(Hook):
     ) -> None:
         if film and out_dir is None:
             raise ValueError('film=True needs an out_dir to write to')
+        if interval < 1 or not steps or min(steps) < 1:
+            raise ValueError(
+                f'steps and interval must be at least 1, got steps={tuple(steps)} and '
+                f'interval={interval}'
+            )
         self.steps = steps
         self.interval = interval
         self.out_dir = Path(out_dir) if out_dir else None
         self.film = film
         self.show = show
         self.wait_time = wait_time
+        self._names = PredictionNames('.png')
 
     def before_run(self, runner: Runner) -> None:
         """Create the folder."""
@@ -116,7 +123,7 @@ class DiffusionVisualizationHook(Hook):
             if self.film:
                 frames = model.predict_trajectory(inputs, samples, max(self.steps))
         for index, sample in enumerate(outputs):
-            name = sample.get('sample_id') or Path(sample.img_path).stem
+            name = self._names.claim(sample) if self.out_dir else prediction_name(sample)
             if 'map_prob' in sample:
                 yield name, map_pages(sample, meta)
                 continue

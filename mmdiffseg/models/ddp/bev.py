@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.models.ddp.bev_grid import Scope
-from mmdiffseg.models.ddp.head import DDPBaseHead
+from mmdiffseg.models.ddp.head import DDPBaseHead, check_sample_range
 from mmdiffseg.models.ddp.map_masks import map_losses, stack_masks
 from mmdiffseg.registry import MODELS
 
@@ -80,6 +80,7 @@ class DDPMapHead(DDPBaseHead):
         input_transform: str | None = None,
         align_corners: bool = False,
     ) -> None:
+        check_sample_range(sample_range)
         super().__init__(
             in_channels=in_channels,
             channels=channels,

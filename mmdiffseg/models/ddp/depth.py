@@ -8,7 +8,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.draws import Draws
-from mmdiffseg.models.ddp.head import DDPBaseHead
+from mmdiffseg.models.ddp.head import DDPBaseHead, check_sample_range
 from mmdiffseg.models.ddp.sparse_depth import DOWNSAMPLE_RULES, downsample_depth
 from mmdiffseg.registry import MODELS
 
@@ -82,6 +82,7 @@ class DDPDepthHead(DDPBaseHead):
             raise ValueError(
                 f'gt_downsample must be one of {DOWNSAMPLE_RULES}, got {gt_downsample!r}'
             )
+        check_sample_range(sample_range)
         super().__init__(
             in_channels=in_channels,
             channels=channels,

@@ -13,6 +13,17 @@ from mmdiffseg.registry import MODELS
 TIME_INPUTS = ('log_snr', 't')
 
 
+def check_sample_range(sample_range: tuple[float, float]) -> None:
+    """Refuse what is no range of times.
+
+    Raises:
+        ValueError: It is not (low, high) with 0 <= low < high <= 1.
+    """
+    pair = isinstance(sample_range, list | tuple) and len(sample_range) == 2
+    if not pair or not 0 <= sample_range[0] < sample_range[1] <= 1:
+        raise ValueError(f'sample_range must rise within [0, 1], got {sample_range}')
+
+
 class DDPBaseHead(DiffusionHead, BaseDecodeHead):
     """Denoises an encoded map over the features of an image, which is encoded once.
 
@@ -81,8 +92,6 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
             threshold=threshold,
             init_cfg=None,
         )
-        if not 0 <= sample_range[0] < sample_range[1] <= 1:
-            raise ValueError(f'sample_range must rise within [0, 1], got {sample_range}')
         if time_input not in TIME_INPUTS:
             raise ValueError(f'time_input must be one of {TIME_INPUTS}, got {time_input!r}')
         self.build_diffusion(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdiffseg.diffusion.corruption import corrupt
 from mmdiffseg.diffusion.draws import Draws
-from mmdiffseg.models.ddp.head import DDPBaseHead
+from mmdiffseg.models.ddp.head import DDPBaseHead, check_sample_range
 from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS
 
@@ -84,6 +84,7 @@ class DDPHead(DDPBaseHead):
             raise ValueError(f'self_aligned must be True or False, got {self_aligned!r}')
         if LABEL_ENCODERS.get(label_encoder['type']).learned:
             label_encoder = {'channels': channels, **label_encoder}
+        check_sample_range(sample_range)
         super().__init__(
             in_channels=in_channels,
             channels=channels,

@@ -71,7 +71,15 @@ class UniversalFusionHead(MaskFormerFusionHead):
 
         Returns:
             ``pan_results`` and ``ins_results`` of each image, as in mmdet.
+
+        Raises:
+            ValueError: There are logits of another number of classes.
         """
+        if mask_cls_results.shape[-1] != self.num_classes + 1:
+            raise ValueError(
+                f'the panoptic head has {mask_cls_results.shape[-1] - 1} classes and the fusion '
+                f'head {self.num_classes}: set num_things_classes and num_stuff_classes of both'
+            )
         results = []
         for mask_cls, mask_pred, sample in zip(
             mask_cls_results, mask_pred_results, batch_data_samples, strict=True

@@ -11,7 +11,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.draws import Draws, noise_name
+from mmdiffseg.diffusion.draws import Draws, check_seed, noise_name
 from mmdiffseg.models.diffusion_head import sample_key
 from mmdiffseg.models.in_context.adapters import add_layer_adapters, add_shared_adapter
 from mmdiffseg.models.in_context.concepts import concept_logits
@@ -69,6 +69,7 @@ class InContextSegmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor)
         if adapter not in ('shared', 'per_layer'):
             raise ValueError(f"adapter must be 'shared' or 'per_layer', got {adapter!r}")
+        check_seed(seed)
         self.pseudo_mask = LABEL_ENCODERS.build(pseudo_mask)
         self.vae = load_vae(stable_diffusion, weights=weights)
         self.unet = load_unet(stable_diffusion, weights=weights)

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmengine.model import ModuleList, constant_init
 from torch import Tensor, nn
 
+from mmdiffseg.models.memory import check_memory
+
 
 class GroupNorm32(nn.GroupNorm):
     """Group norm of 32 groups, computed in float32 for half-precision inputs too.
@@ -234,8 +236,8 @@ def decoder_blocks(
     return blocks
 
 
-def check_stride(unet: nn.Module, image: Tensor) -> None:
-    """Refuse images (..., H, W) that cannot be halved evenly down to the stride of a U-Net."""
+def check_image(unet: nn.Module, image: Tensor) -> None:
+    """Refuse images (B, C, H, W) that a U-Net cannot halve evenly, or memory not hold."""
     h, w = image.shape[-2:]
     if h % unet.stride or w % unet.stride:
         raise ValueError(
@@ -243,3 +245,11 @@ def check_stride(unet: nn.Module, image: Tensor) -> None:
             f"image must be multiples of {unet.stride}, got {h}x{w}: set 'size_divisor="
             f"{unet.stride}' in the data_preprocessor's test_cfg and train on crops of such a size"
         )
+    if torch.compiler.is_compiling():  # sizes that are no numbers
+        return
+    check_memory(
+        3 * 2 * len(image) * unet.model_channels * h * w,  # three maps, in half precision at least
+        image.device,
+        what=f'{type(unet).__name__} of {unet.model_channels} channels on {len(image)} x {h}x{w}',
+        fix="resize the images, use windows (test_cfg.mode='slide') or a smaller batch",
+    )

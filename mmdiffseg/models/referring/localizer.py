@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.draws import Draws, check_seed
 from mmdiffseg.models.latent import autoencoder
 from mmdiffseg.models.latent.stable_diffusion import load_scheduler, load_unet, load_vae
 from mmdiffseg.models.latent.text import load_text_encoder, load_tokenizer
@@ -101,6 +101,7 @@ class CrossAttentionLocalizer(nn.Module):
                 f'strength={strength} runs {run} of {steps} steps: choose a strength that runs at '
                 f'least 1 and at most {steps - 1}'
             )
+        check_seed(seed)
         scheduler = load_scheduler(checkpoint, kind='DDIMScheduler')
         self.scheduler = scheduler.from_config(
             scheduler.config, set_alpha_to_one=False, steps_offset=1, timestep_spacing='leading'

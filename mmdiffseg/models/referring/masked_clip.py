@@ -3,6 +3,7 @@
 A region is seen in two views: cut out, and by a class token that attends to this region alone.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmdiffseg.models.latent.text import load_tokenizer, load_transformer
+from mmdiffseg.models.memory import check_memory
 from mmdiffseg.models.referring.root_finder import Root
 from mmdiffseg.models.referring.sentences import check_sentence
 from mmdiffseg.registry import MODELS
@@ -167,7 +169,7 @@ class MaskedCLIP(nn.Module):
             masks: (N, H, W) bool.
 
         Raises:
-            ValueError: The image is smaller than a patch.
+            ValueError: The image is smaller than a patch, or too large for the memory.
         """
         n, patch = len(masks), self.vision.embeddings.patch_size
         grid = (image.shape[0] // patch, image.shape[1] // patch)
@@ -176,9 +178,16 @@ class MaskedCLIP(nn.Module):
                 f'an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than a patch of '
                 f'{patch}: enlarge it'
             )
+        length = n + math.prod(grid)
+        check_memory(
+            # who sees whom, as numbers and twice as truth values
+            (self.clip.dtype.itemsize + 2) * length**2,
+            self.clip.device,
+            what=f'restricted attention over an image of {image.shape[1]}x{image.shape[0]}',
+            fix='resize the image',
+        )
         tokens = self.tokens(image, copies=n)[None]  # (1, N + h w, D)
         inside = F.interpolate(masks[:, None].float(), size=grid).flatten(1)  # (N, h w)
-        length = tokens.shape[1]
         visible = torch.zeros(length, length, dtype=torch.bool)
         visible.fill_diagonal_(True)
         visible[:n, n:] = inside > 0

@@ -142,7 +142,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
             max_batch=max_batch,
             seed=seed,
         )
-        self.preconditioner = Preconditioner(prediction_type)
+        self.preconditioner = Preconditioner(prediction_type, self.noise_schedule)
         learned = getattr(self.diffusion_sampler, 'variance', None) == 'learned_range'
         if learned and not learn_variance:
             raise ValueError(

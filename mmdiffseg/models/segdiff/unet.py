@@ -15,7 +15,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     ResBlock,
     SelfAttention,
     TimeSequential,
-    check_stride,
+    check_image,
     decoder_blocks,
     encoder_blocks,
 )
@@ -181,7 +181,7 @@ class SegDiffUNet(BaseModule):
             raise ValueError(
                 'class_ids are needed if and only if the denoiser is built with num_image_classes'
             )
-        check_stride(self, feature)
+        check_image(self, feature)
         if self.fusion == 'add':
             feature = self.feature_layers(feature)
         elif self.fusion == 'input_concat':

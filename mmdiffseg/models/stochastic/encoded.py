@@ -10,7 +10,6 @@ from torch import Tensor
 from mmdiffseg.diffusion.corruption import Preconditioner
 from mmdiffseg.diffusion.discrete import DiscreteSchedule
 from mmdiffseg.diffusion.draws import Draws
-from mmdiffseg.diffusion.flow import LinearInterpolant
 from mmdiffseg.diffusion.samplers import Step
 from mmdiffseg.models.stochastic.map_head import StochasticMapHead
 from mmdiffseg.registry import MODELS
@@ -90,12 +89,7 @@ class EncodedMapHead(StochasticMapHead):
                 f'the codes of {type(self.label_encoder).__name__} are learned, and under a '
                 'squared error they would all become one: choose OneHotEncoder or AnalogBitsEncoder'
             )
-        if isinstance(self.noise_schedule, LinearInterpolant) and prediction_type in ('eps', 'v'):
-            raise ValueError(
-                'the line of a LinearInterpolant starts at alpha=0, where its network has to '
-                f"predict 'velocity' or 'x0', got {prediction_type!r}"
-            )
-        self.preconditioner = Preconditioner(prediction_type)
+        self.preconditioner = Preconditioner(prediction_type, self.noise_schedule)
         self.clip_denoised = clip_denoised
 
     def network_time(self, t: Tensor) -> Tensor:

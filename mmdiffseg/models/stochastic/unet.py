@@ -15,7 +15,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     ResBlock,
     SelfAttention,
     TimeSequential,
-    check_stride,
+    check_image,
     decoder_blocks,
     encoder_blocks,
 )
@@ -172,7 +172,7 @@ class CCDMUNet(BaseModule):
             raise ValueError(
                 'features are needed if and only if the denoiser is built with feature_channels'
             )
-        check_stride(self, image)
+        check_image(self, image)
         h, w = image.shape[-2:]
         if features is not None:
             size = (h // self.feature_stride, w // self.feature_stride)

@@ -1,4 +1,6 @@
+import json
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -238,3 +240,24 @@ def test_labels_of_another_size_are_refused(build, label_source, tmp_path, label
 def test_wrong_options_are_refused(build, options, sentence):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         build(**options)
+
+
+@pytest.mark.parametrize('name', ['images/3.png', 'labels/3.png'])
+def test_a_damaged_file_of_an_episode_is_named(build, label_root, label_source, tmp_path, name):
+    root = shutil.copytree(label_root, tmp_path / 'damaged')
+    lists = {'1': [str(i) for i in range(9)]}
+    (root / 'lists.json').write_text(json.dumps(lists))
+    data = build(
+        dataset={**label_source, 'data_root': str(root)}, episodes='pairs', lists='lists.json'
+    )
+    (root / name).write_bytes(b'')
+    with pytest.raises(ValueError, match=rf'{name} \(0 bytes\) is damaged or no picture'):
+        for i in range(len(data)):
+            data[i]
+
+
+def test_lists_that_are_none_are_named(build, label_source, label_root, tmp_path):
+    for content in ('[]', '{"1": 2}'):
+        (tmp_path / 'lists.json').write_text(content)
+        with pytest.raises(ValueError, match='lists.json holds no lists of pictures by concept'):
+            build(lists=str(tmp_path / 'lists.json'))

@@ -1,0 +1,54 @@
+"""Settings of a config that only fail, or say nothing, deep inside a run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+
+def check_settings(cfg: Config) -> None:
+    """Check what several parts of a config have to agree on, before any of them is built.
+
+    Raises:
+        ValueError: An ``init_cfg`` has no type, the windows of a sliding inference leave pixels
+            out, or head and fusion head have other numbers of classes.
+    """
+    model = cfg.get('model') or {}
+    for init in _all(model, 'init_cfg'):
+        for part in init if isinstance(init, list | tuple) else [init]:
+            if part and 'type' not in part:
+                raise ValueError(
+                    f"init_cfg={dict(part)} has no type: add type='Pretrained' to read a checkpoint"
+                )
+    _check_windows(model.get('test_cfg') or {})
+    head, fusion = model.get('panoptic_head'), model.get('panoptic_fusion_head')
+    for name in ('num_things_classes', 'num_stuff_classes') if head and fusion else ():
+        if name in head and name in fusion and head[name] != fusion[name]:
+            raise ValueError(
+                f'panoptic_head.{name} is {head[name]} and panoptic_fusion_head.{name} '
+                f'{fusion[name]}: set both to what the data have'
+            )
+
+
+def _check_windows(test_cfg: dict) -> None:
+    if test_cfg.get('mode') != 'slide':
+        return
+    sizes = [test_cfg.get(name) for name in ('crop_size', 'stride')]
+    pairs = all(isinstance(size, list | tuple) and len(size) == 2 for size in sizes)
+    if not pairs or not all(1 <= stride <= crop for crop, stride in zip(*sizes, strict=True)):
+        raise ValueError(
+            f'test_cfg of a sliding inference needs crop_size and stride, each (height, width), '
+            f'with 1 <= stride <= crop_size, got {sizes[0]} and {sizes[1]}'
+        )
+
+
+def _all(part: Any, name: str) -> Iterator[Any]:
+    """The values of a key anywhere within a config."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == name:
+                yield value
+            yield from _all(value, name)
+    elif isinstance(part, list | tuple):
+        for value in part:
+            yield from _all(value, name)

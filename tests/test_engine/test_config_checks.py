@@ -1,0 +1,37 @@
+import pytest
+from mmengine.config import Config
+
+from mmdiffseg.engine.config_checks import check_settings
+
+SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
+
+
+def test_sound_settings_pass():
+    part = dict(init_cfg=[dict(type='Normal'), dict(type='Pretrained', checkpoint='a.pth')])
+    heads = dict(num_things_classes=6, num_stuff_classes=1)
+    check_settings(Config(dict(data=1)))
+    check_settings(Config(dict(model=dict(init_cfg=None, test_cfg=SLIDE, parts=[part]))))
+    check_settings(Config(dict(model=dict(panoptic_head=heads, panoptic_fusion_head=heads))))
+
+
+@pytest.mark.parametrize(
+    'model, sentence',
+    [
+        (dict(backbone=dict(init_cfg=dict(checkpoint='a.pth'))), "'a.pth'} has no type: add type="),
+        (dict(parts=[dict(init_cfg=[dict(std=1)])]), "{'std': 1} has no type"),
+        (dict(test_cfg=dict(SLIDE, stride=(0, 32))), r'got \(64, 64\) and \(0, 32\)'),
+        (dict(test_cfg=dict(SLIDE, stride=(65, 32))), '1 <= stride <= crop_size'),
+        (dict(test_cfg=dict(SLIDE, crop_size=64)), r'each \(height, width\)'),
+        (dict(test_cfg=dict(mode='slide')), 'got None and None'),
+        (
+            dict(
+                panoptic_head=dict(num_stuff_classes=5),
+                panoptic_fusion_head=dict(num_stuff_classes=1),
+            ),
+            'panoptic_head.num_stuff_classes is 5 and panoptic_fusion_head.num_stuff_classes 1',
+        ),
+    ],
+)
+def test_others_are_refused(model, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check_settings(Config(dict(model=model)))
