@@ -10,15 +10,17 @@ Notation, here and in every head:
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws, noise_name
 from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
+from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
 
 
@@ -116,7 +118,7 @@ class DiffusionHead:
         self.seed = seed
 
     def _build_label_encoder(self, label_encoder: dict | None) -> Any:
-        categorical = isinstance(self.noise_schedule, CategoricalDiffusion)
+        categorical = getattr(self.noise_schedule, 'encodes_labels', False)
         if categorical != (label_encoder is None):
             schedule = type(self.noise_schedule).__name__
             raise ValueError(
@@ -205,6 +207,7 @@ class DiffusionHead:
         draws: Draws | None = None,
         *,
         steps: int | None = None,
+        start: Start | None = None,
     ) -> Iterator[Chain]:
         """Iterate over chains; each denoises as many generations at once as ``max_batch`` allows.
 
@@ -215,7 +218,9 @@ class DiffusionHead:
                 sampler: normal, or Gumbel for categorical diffusion. By default each image and
                 generation has noise by its own name, which the windows of a sliding inference
                 share. Gumbel ``label0``, ... for a label encoder with ``reencode='draw'``.
-            steps: Sampling steps instead of those of the head.
+            steps: Sampling steps instead of those of the head; by default a chain that starts from
+                a map takes the share of them that its strength is.
+            start: Map of the B images to start from, in place of pure noise.
 
         Yields:
             Chains, to be walked one after the other. All images are in each of them; bound their
@@ -231,14 +236,19 @@ class DiffusionHead:
             draws = Draws.named(names, seed=self.seed)
         rows = self.generations * b
         at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
+        if steps is None:
+            steps = self.steps if start is None else max(round(start.strength * self.steps), 1)
+        if start is not None:
+            start = self.encode_start(start, size)
         for first in range(0, rows, at_once):
             group = range(first, min(first + at_once, rows))
             yield self.chain(
                 context,
                 shape=(len(group), *shape),
-                steps=self.steps if steps is None else steps,
+                steps=steps,
                 draws=draws.select(group, of=rows),
                 device=inputs[0].device,
+                start=start and start.select([row % b for row in group]),
             )
 
     def chain(
@@ -249,6 +259,7 @@ class DiffusionHead:
         steps: int,
         draws: Draws,
         device: torch.device,
+        start: Start | None = None,
     ) -> Chain:
         """One chain for some generations of all images; see :meth:`chains`.
 
@@ -258,6 +269,7 @@ class DiffusionHead:
             steps: Sampling steps.
             draws: ``start``, and ``step0``, ``step1``, ... for a stochastic sampler.
             device: Where the maps live.
+            start: Encoded maps (G B, C, h, w) to start from.
         """
 
         def predict(z_t: Tensor, t: Tensor) -> tuple[Any, Tensor | None]:
@@ -274,7 +286,24 @@ class DiffusionHead:
             draws=draws,
             device=device,
             draw_labels=getattr(self.label_encoder, 'reencode', None) == 'draw',
+            start=start,
         )
+
+    def encode_start(self, start: Start, size: tuple[int, int]) -> Start:
+        """Encode the labels or class probabilities of the images to the size (h, w) of a chain."""
+        if not hasattr(getattr(self, 'label_encoder', None), 'encode_probs'):
+            raise TypeError(f'{type(self).__name__} has no chain that could start from a given map')
+        probs = start.map
+        if probs.dim() == 3:
+            check_labels(probs, self.num_classes, ignore_index=self.ignore_index)
+            probs = class_probabilities(probs, self.num_classes, self.ignore_index)
+        elif probs.shape[1] != self.num_classes:
+            raise ValueError(
+                f'a start of {probs.shape[1]} classes meets a model of {self.num_classes}: give '
+                'labels (B, H, W), or the probabilities of all classes (B, K, H, W)'
+            )
+        start = resize_start(replace(start, map=probs), size)
+        return replace(start, map=self.label_encoder.encode_probs(start.map))
 
     @staticmethod
     def noise_name(meta: dict, size: tuple[int, int], generation: int) -> str:
@@ -339,6 +368,7 @@ class DiffusionHead:
         *,
         steps: int | None = None,
         draws: Draws | None = None,
+        start: Start | None = None,
     ) -> Tensor:
         """Sample the output (B, K, H, W), resized to the input image.
 
@@ -348,10 +378,15 @@ class DiffusionHead:
             test_cfg: Unused, part of mmseg's interface.
             steps: Sampling steps instead of those of the head.
             draws: See :meth:`chains`.
+            start: See :meth:`chains`.
         """
-        outputs = []
+        outputs, first = [], 0
         for features, metas, part in self.batches(inputs, batch_img_metas, draws):
-            output = self.summarise(self.chains(features, metas, part, steps=steps), len(metas))
+            images = range(first, first := first + len(metas))
+            chains = self.chains(
+                features, metas, part, steps=steps, start=start and start.select(images)
+            )
+            output = self.summarise(chains, len(metas))
             # the meta information of all images: mmseg writes a window's size to the first alone
             outputs.append(self.predict_by_feat(output, batch_img_metas))
         return torch.cat(outputs)

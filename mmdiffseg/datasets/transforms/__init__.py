@@ -6,6 +6,8 @@ from mmdiffseg.datasets.transforms.check_labels import CheckLabels
 from mmdiffseg.datasets.transforms.class_flips import FlipClasses
 from mmdiffseg.datasets.transforms.color_aug import ColorAug
 from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
+from mmdiffseg.datasets.transforms.crop_object import CropObject
+from mmdiffseg.datasets.transforms.degrade_mask import DegradeMask, PackRefineInputs
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
@@ -31,7 +33,9 @@ __all__ = [
     'ColorAug',
     'ColorJitter',
     'CropInstance',
+    'CropObject',
     'DecodeSUNRGBDDepth',
+    'DegradeMask',
     'DrawRater',
     'FlipClasses',
     'KBCrop',
@@ -47,6 +51,7 @@ __all__ = [
     'PackInContextInputs',
     'PackMapInputs',
     'PackRaterInputs',
+    'PackRefineInputs',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
     'ScoreAtInputSize',
