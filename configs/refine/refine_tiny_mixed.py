@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/refine_tiny.py',
     '../_base_/datasets/refine_mixed_128.py',
     '../_base_/ema_runtime.py',
-    '../_base_/schedules/refine_5k.py',
+    '../_base_/schedules/refine_4k.py',
 ]
 custom_hooks = [
     dict(type='mmdiffseg.SeedEachIterationHook'),

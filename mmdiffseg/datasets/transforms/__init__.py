@@ -9,9 +9,11 @@ from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
 from mmdiffseg.datasets.transforms.crop_object import CropObject
 from mmdiffseg.datasets.transforms.degrade_mask import DegradeMask, PackRefineInputs
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
+from mmdiffseg.datasets.transforms.draw_instance import DrawInstance
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
+from mmdiffseg.datasets.transforms.load_coarse_mask import LoadCoarseMask
 from mmdiffseg.datasets.transforms.load_instance_union import LoadInstanceUnion
 from mmdiffseg.datasets.transforms.load_polygon_union import LoadPolygonUnion
 from mmdiffseg.datasets.transforms.load_raters import DrawRater, LoadRaters
@@ -36,12 +38,14 @@ __all__ = [
     'CropObject',
     'DecodeSUNRGBDDepth',
     'DegradeMask',
+    'DrawInstance',
     'DrawRater',
     'FlipClasses',
     'KBCrop',
     'LabelsToUint8',
     'LoadBEVFeature',
     'LoadBinaryMask',
+    'LoadCoarseMask',
     'LoadInstanceMask',
     'LoadInstanceUnion',
     'LoadMapMasks',

@@ -2,7 +2,17 @@
 
 from mmdiffseg.models.refine.head import MaskRefineHead
 from mmdiffseg.models.refine.loss import texture, texture_loss
-from mmdiffseg.models.refine.refiner import MaskRefiner
+from mmdiffseg.models.refine.merging import Refined, merge_labels
+from mmdiffseg.models.refine.refiner import MaskRefiner, Target
 from mmdiffseg.models.refine.unet import PixelShuffleUNet
 
-__all__ = ['MaskRefineHead', 'MaskRefiner', 'PixelShuffleUNet', 'texture', 'texture_loss']
+__all__ = [
+    'MaskRefineHead',
+    'MaskRefiner',
+    'PixelShuffleUNet',
+    'Refined',
+    'Target',
+    'merge_labels',
+    'texture',
+    'texture_loss',
+]

@@ -7,9 +7,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=2000, end=5000),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=1500, end=4000),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000)
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=2),
