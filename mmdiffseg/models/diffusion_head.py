@@ -19,8 +19,8 @@ from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws, noise_name
 from mmdiffseg.diffusion.samplers import Chain
-from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
-from mmdiffseg.models.labels import check_labels
+from mmdiffseg.diffusion.start import Start, resize_start
+from mmdiffseg.models.labels import given_probabilities
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
 
 
@@ -205,9 +205,9 @@ class DiffusionHead:
         inputs: Sequence[Tensor],
         metas: Sequence[dict],
         draws: Draws | None = None,
+        start: Start | None = None,
         *,
         steps: int | None = None,
-        start: Start | None = None,
     ) -> Iterator[Chain]:
         """Iterate over chains; each denoises as many generations at once as ``max_batch`` allows.
 
@@ -218,9 +218,9 @@ class DiffusionHead:
                 sampler: normal, or Gumbel for categorical diffusion. By default each image and
                 generation has noise by its own name, which the windows of a sliding inference
                 share. Gumbel ``label0``, ... for a label encoder with ``reencode='draw'``.
-            steps: Sampling steps instead of those of the head; by default a chain that starts from
-                a map takes the share of them that its strength is.
             start: Map of the B images to start from, in place of pure noise.
+            steps: Sampling steps instead of those of the head, of which a chain that starts from a
+                map takes the share that its strength is.
 
         Yields:
             Chains, to be walked one after the other. All images are in each of them; bound their
@@ -293,15 +293,7 @@ class DiffusionHead:
         """Encode the labels or class probabilities of the images to the size (h, w) of a chain."""
         if not hasattr(getattr(self, 'label_encoder', None), 'encode_probs'):
             raise TypeError(f'{type(self).__name__} has no chain that could start from a given map')
-        probs = start.map
-        if probs.dim() == 3:
-            check_labels(probs, self.num_classes, ignore_index=self.ignore_index)
-            probs = class_probabilities(probs, self.num_classes, self.ignore_index)
-        elif probs.shape[1] != self.num_classes:
-            raise ValueError(
-                f'a start of {probs.shape[1]} classes meets a model of {self.num_classes}: give '
-                'labels (B, H, W), or the probabilities of all classes (B, K, H, W)'
-            )
+        probs = given_probabilities(start.map, self.num_classes, ignore_index=self.ignore_index)
         start = resize_start(replace(start, map=probs), size)
         return replace(start, map=self.label_encoder.encode_probs(start.map))
 
@@ -311,17 +303,22 @@ class DiffusionHead:
         return noise_name(sample_key(meta), '{}x{}'.format(*size), generation)
 
     def batches(
-        self, inputs: Sequence[Tensor], metas: Sequence[dict], draws: Draws | None = None
-    ) -> Iterator[tuple[list[Tensor], list[dict], Draws | None]]:
+        self,
+        inputs: Sequence[Tensor],
+        metas: Sequence[dict],
+        draws: Draws | None = None,
+        start: Start | None = None,
+    ) -> Iterator[tuple[list[Tensor], list[dict], Draws | None, Start | None]]:
         """Split a batch so that no chain holds more than ``max_batch`` maps.
 
         Args:
             inputs: Features (B, ...).
             metas: Meta information of the B images.
             draws: See :meth:`chains`.
+            start: See :meth:`chains`.
 
         Yields:
-            The features, meta information and draws of some images, for :meth:`chains`.
+            The features, meta information, draws and start of some images, for :meth:`chains`.
         """
         b = len(metas)
         at_once = b if self.max_batch is None else min(self.max_batch, b)
@@ -332,7 +329,7 @@ class DiffusionHead:
                 rows = [g * b + i for g in range(self.generations) for i in images]
                 part = draws.select(rows, of=self.generations * b)
             cut = slice(images.start, images.stop)
-            yield [x[cut] for x in inputs], list(metas[cut]), part
+            yield [x[cut] for x in inputs], list(metas[cut]), part, start and start.select(images)
 
     def summarise(self, chains: Iterable[Chain], images: int) -> Tensor:
         """Average what the chains of some images end in, or with ``accumulation`` every step.
@@ -380,13 +377,9 @@ class DiffusionHead:
             draws: See :meth:`chains`.
             start: See :meth:`chains`.
         """
-        outputs, first = [], 0
-        for features, metas, part in self.batches(inputs, batch_img_metas, draws):
-            images = range(first, first := first + len(metas))
-            chains = self.chains(
-                features, metas, part, steps=steps, start=start and start.select(images)
-            )
-            output = self.summarise(chains, len(metas))
+        outputs = []
+        for batch in self.batches(inputs, batch_img_metas, draws, start):
+            output = self.summarise(self.chains(*batch, steps=steps), len(batch[1]))
             # the meta information of all images: mmseg writes a window's size to the first alone
             outputs.append(self.predict_by_feat(output, batch_img_metas))
         return torch.cat(outputs)

@@ -231,8 +231,8 @@ class MaskRefiner(EncoderDecoder):
             self.extract_feat(torch.stack(images)),
             metas,
             draws,
+            Start(map=torch.cat(masks), strength=strength, keep=keep),
             steps=steps,
-            start=Start(map=torch.cat(masks), strength=strength, keep=keep),
         ):
             for step in chain:
                 last = step
