@@ -45,5 +45,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='mmdiffseg.BinaryMaskMetric')
+val_evaluator = [dict(type='mmdiffseg.BinaryMaskMetric'), dict(type='mmdiffseg.BoundaryMetric')]
 test_evaluator = val_evaluator

@@ -1,5 +1,6 @@
 # Objects of any kind, with coarse masks made while a refiner trains: nuclei (CC0), roads and solar
 # panels (Japan PDL 1.0), floods (CC0) and generated Shapes. Crops of 128 pixels around one object.
+# Tested on nuclei, with masks as somebody who clicks polygons would make them.
 crop_size = (128, 128)
 crop = [
     dict(type='mmdiffseg.CropObject', size=128, sides=(48, 320)),
@@ -56,3 +57,24 @@ train_dataloader = dict(
         dataset=dict(type='ConcatDataset', datasets=datasets, ignore_keys=['classes', 'palette']),
     ),
 )
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdiffseg.LoadBinaryMask'),
+    dict(type='mmdiffseg.ImitateSource', source='polygon'),
+    dict(type='mmdiffseg.PackRefineInputs'),
+]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        nuclei,
+        metainfo=dict(classes=('background', 'object')),
+        data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='mmdiffseg.BinaryMaskMetric'), dict(type='mmdiffseg.BoundaryMetric')]
+test_evaluator = val_evaluator

@@ -9,7 +9,9 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=1500, end=4000),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000, val_interval=4000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=2),

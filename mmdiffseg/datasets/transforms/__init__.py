@@ -10,6 +10,7 @@ from mmdiffseg.datasets.transforms.crop_object import CropObject
 from mmdiffseg.datasets.transforms.degrade_mask import DegradeMask, PackRefineInputs
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
 from mmdiffseg.datasets.transforms.draw_instance import DrawInstance
+from mmdiffseg.datasets.transforms.imitate_source import ImitateSource
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
@@ -41,6 +42,7 @@ __all__ = [
     'DrawInstance',
     'DrawRater',
     'FlipClasses',
+    'ImitateSource',
     'KBCrop',
     'LabelsToUint8',
     'LoadBEVFeature',

@@ -5,12 +5,15 @@ from mmdiffseg.models.refine.loss import texture, texture_loss
 from mmdiffseg.models.refine.merging import Refined, merge_labels
 from mmdiffseg.models.refine.refiner import MaskRefiner, Target
 from mmdiffseg.models.refine.unet import PixelShuffleUNet
+from mmdiffseg.models.refine.wrappers import RefinedDetector, RefinedSegmentor
 
 __all__ = [
     'MaskRefineHead',
     'MaskRefiner',
     'PixelShuffleUNet',
     'Refined',
+    'RefinedDetector',
+    'RefinedSegmentor',
     'Target',
     'merge_labels',
     'texture',

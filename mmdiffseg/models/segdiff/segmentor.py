@@ -35,6 +35,7 @@ class SegDiff(DiffusionEncoderDecoder):
         *,
         draws: Draws | None = None,
         start: Start | None = None,
+        steps: int | None = None,
     ) -> SampleList:
         """Predict, with the probability and the spread of the generations.
 
@@ -43,6 +44,7 @@ class SegDiff(DiffusionEncoderDecoder):
             data_samples: Their samples, filled in place.
             draws: See :meth:`DiffusionEncoderDecoder.predict`.
             start: See :meth:`DiffusionEncoderDecoder.predict`.
+            steps: Sampling steps instead of those of the head.
 
         Returns:
             Samples with ``pred_sem_seg`` (1, H, W); ``seg_logits``, the mean probabilities
@@ -50,7 +52,7 @@ class SegDiff(DiffusionEncoderDecoder):
             ``uncertainty`` (1, H, W) in [0, 0.5], the standard deviation over the generations, the
             largest of all classes.
         """
-        generations = self.generate(inputs, data_samples, draws=draws, start=start)
+        generations = self.generate(inputs, data_samples, steps, draws=draws, start=start)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in generations]
         for sample, probs in zip(data_samples, generations, strict=True):

@@ -63,6 +63,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         *,
         draws: Draws | None = None,
         start: Start | None = None,
+        steps: int | None = None,
     ) -> SampleList:
         """Predict like ``EncoderDecoder.predict``, with ``uncertainty`` added to every sample.
 
@@ -72,6 +73,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             draws: See :meth:`DiffusionHead.chains`; all windows of a sliding inference replay the
                 same recorded tensors.
             start: A map of the size of the images that chains start from, in place of pure noise.
+            steps: Sampling steps instead of those of the head.
 
         Returns:
             Samples with ``seg_logits``, ``pred_sem_seg`` and ``uncertainty`` (1, H, W) in [0, 1].
@@ -80,7 +82,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
 
         def read(features, metas, draws, start):
             tracker = self._tracker(len(metas))
-            chains = tracker.watch(head.chains(features, metas, draws, start))
+            chains = tracker.watch(head.chains(features, metas, draws, start, steps=steps))
             return [head.summarise(chains, len(metas)), tracker.map()]
 
         channels = [head.out_channels, 1]

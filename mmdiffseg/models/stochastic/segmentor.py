@@ -32,6 +32,7 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
         *,
         draws: Draws | None = None,
         start: Start | None = None,
+        steps: int | None = None,
     ) -> SampleList:
         """Predict every sample, and what they say together.
 
@@ -40,6 +41,7 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
             data_samples: Their samples, filled in place.
             draws: See :meth:`DiffusionEncoderDecoder.predict`.
             start: See :meth:`DiffusionEncoderDecoder.predict`.
+            steps: Sampling steps instead of those of the head.
 
         Returns:
             Samples with ``samples``, G label maps (G, H, W); ``seg_logits``, their mean class
@@ -54,7 +56,7 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
                 measure=self.test_cfg.get('uncertainty', 'entropy'),
                 probabilities=head.probabilities,
             )
-            chains = spread.watch(head.chains(features, metas, draws, start))
+            chains = spread.watch(head.chains(features, metas, draws, start, steps=steps))
             probs = head.generate(chains, len(metas))  # (G, B, K, H, W)
             return [probs.transpose(0, 1).flatten(1, 2), spread.map()]  # (B, G K, H, W)
 
