@@ -34,6 +34,8 @@ class LoadCoarseMask(BaseTransform):
             raise FileNotFoundError(f'no mask {path}: set folder to where the masks are')
         with Image.open(path) as picture:
             mask = np.asarray(picture)
+        if mask.ndim != 2:
+            raise ValueError(f'{path} is a picture in colours: a mask has one channel')
         if mask.shape != tuple(results['img'].shape[:2]):
             h, w = results['img'].shape[:2]
             raise ValueError(
