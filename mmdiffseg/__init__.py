@@ -8,9 +8,14 @@ from mmdiffseg.version import __version__
 
 compat.apply()
 
-__all__ = ['__version__', 'load', 'train']
+__all__ = ['RefinedDetector', 'RefinedSegmentor', '__version__', 'load', 'train']
 # imported when they are asked for: the package itself is light
-_LATE = {'load': 'mmdiffseg.apis.load', 'train': 'mmdiffseg.apis.train_on_folder'}
+_LATE = {
+    'RefinedDetector': 'mmdiffseg.models.refine',
+    'RefinedSegmentor': 'mmdiffseg.models.refine',
+    'load': 'mmdiffseg.apis.load',
+    'train': 'mmdiffseg.apis.train_on_folder',
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -195,13 +195,83 @@ class Segmenter:
                 call.failed(batch[0][0].name, error)
             return
         for (picture, _), answer in zip(batch, answers, strict=True):
-            yield self._result(picture, answer, call.settings)
+            yield self._result(picture, {**self._sure(answer, call.settings), **answer})
 
-    def _result(
-        self, picture: Picture, answer: dict[str, Any], settings: Mapping[str, int | None]
+    def refine(
+        self,
+        image: Any,
+        mask: Any,
+        *,
+        keep: NDArray | None = None,
+        strength: float | None = None,
+        mode: str | None = None,
+        steps: int | None = None,
+        generations: int | None = None,
+        seed: int | None = None,
     ) -> Result:
-        sure = self._sure(answer, settings)
-        known = dict(classes=self.meta['classes'], palette=self.meta['palette'], **sure)
+        """Make a mask better that somebody else made.
+
+        Args:
+            image: One picture, see :meth:`__call__`.
+            mask: Its mask: labels (H, W), bools, 0 and 255, a soft mask in [0, 1], or class
+                probabilities (K, H, W).
+            keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
+            strength: How far to go, in (0, 1]; by default what the model has been calibrated to,
+                and 1 for a refiner.
+            mode: For a refiner, where it looks: ``'auto'``, ``'object'``, ``'patches'``,
+                ``'whole'`` or ``'global_local'``.
+            steps: Denoiser calls of a chain.
+            generations: Chains instead of those of the config.
+            seed: Seed of the noise.
+
+        Raises:
+            ValueError: The mask does not fit the picture or the model.
+        """
+        from mmdiffseg.apis.refine import refine_picture
+
+        (source,) = find_sources(image)
+        picture = source.read()
+        options = dict(keep=keep, strength=strength, mode=mode, steps=steps)
+        with self._asking(dict(generations=generations, seed=seed)):
+            answer = refine_picture(self.task, picture, mask, **options)
+        return self._result(picture, answer)
+
+    def video(
+        self,
+        frames: Any,
+        first_mask: Any = None,
+        *,
+        strength: float | None = None,
+        steps: int | None = 1,
+        flow: str | None = None,
+        name: str = 'video',
+    ) -> Iterator[Result]:
+        """Segment a video; each frame starts from the answer for the one before.
+
+        Args:
+            frames: A video file, a folder of frames, or a list of pictures.
+            first_mask: Mask of the first frame, see :meth:`refine`; without one it is segmented
+                from noise, which a refiner cannot do.
+            strength: How far a frame may go from the one before, see :meth:`refine`.
+            steps: Denoiser calls for each frame but the first.
+            flow: Move the answer along with the picture before it is used, by optical flow:
+                ``'dis'`` or ``'farneback'``. None leaves it where it was.
+            name: Names the noise, which is that of the first frame in all frames.
+
+        Yields:
+            The result for every frame; a note tells where a scene begins anew.
+        """
+        from mmdiffseg.apis.video import follow
+
+        sources = find_sources(frames)
+        options = dict(strength=strength, steps=steps, flow=flow, name=name)
+        for picture, answer in follow(
+            self.task, sources, first_mask, asking=self._asking, **options
+        ):
+            yield self._result(picture, answer)
+
+    def _result(self, picture: Picture, answer: dict[str, Any]) -> Result:
+        known = dict(classes=self.meta['classes'], palette=self.meta['palette'])
         return Result(
             image=picture.pixels, name=picture.name, path=picture.path, **{**known, **answer}
         )

@@ -44,6 +44,8 @@ from mmdiffseg.diffusion.samplers import (
     ddpm_step,
 )
 from mmdiffseg.diffusion.schedules import CosineGamma, CosineLogSNR, LinearLogSNR
+from mmdiffseg.diffusion.start import Start
+from mmdiffseg.diffusion.two_state import TwoStateDiffusion, TwoStateSampler, TwoStateStep
 from mmdiffseg.diffusion.uncertainty import (
     ChangeCount,
     DepthChange,
@@ -88,8 +90,12 @@ __all__ = [
     'PredictionSpread',
     'PseudoMaskEncoder',
     'Sampler',
+    'Start',
     'Step',
     'Tracker',
+    'TwoStateDiffusion',
+    'TwoStateSampler',
+    'TwoStateStep',
     'UniPCSampler',
     'UniformDiffusion',
     'categorical_cross_entropy',

@@ -31,6 +31,8 @@ class CategoricalDiffusion:
 
     #: where every chain ends
     clean_time = -1
+    #: corrupts labels themselves, so that a head needs no label encoder
+    encodes_labels = True
 
     def __init__(
         self, *, num_classes: int, schedule: DiscreteSchedule | dict, ignore_index: int = 255
@@ -65,9 +67,11 @@ class CategoricalDiffusion:
         """Length T of the chain."""
         return self.schedule.num_timesteps
 
-    def time_pairs(self, steps: int, *, spacing: str = 'uniform') -> list[tuple[int, int]]:
-        """See :func:`mmdiffseg.diffusion.discrete.discrete_time_pairs`; CCDM's is ``ccdm``."""
-        return self.schedule.time_pairs(steps, spacing=spacing)
+    def time_pairs(
+        self, steps: int, *, spacing: str = 'uniform', strength: float = 1.0
+    ) -> list[tuple[int, int]]:
+        """See :meth:`DiscreteSchedule.time_pairs`; CCDM's is ``ccdm``."""
+        return self.schedule.time_pairs(steps, spacing=spacing, strength=strength)
 
     def one_hot(self, labels: Tensor) -> Tensor:
         """Probabilities (B, S, h, w), float32, of labels (B, h, w); pure noise where ignored."""
@@ -89,6 +93,11 @@ class CategoricalDiffusion:
     def encode_output(self, logits: Tensor) -> Tensor:
         """Probabilities of the clean map (B, K, h, w) that logits of this shape stand for."""
         return logits.softmax(dim=1)
+
+    def encode_probs(self, probs: Tensor) -> Tensor:
+        """The map (B, C, h, w) that a network sees of class probabilities (B, K, h, w)."""
+        states = F.pad(probs, (0, 0, 0, 0, 0, self.num_states - self.num_classes))
+        return states[:, -self.channels :]
 
     def decode(self, x0: Tensor) -> Tensor:
         """The most likely labels (B, h, w) of probabilities of the clean map."""

@@ -85,6 +85,11 @@ class CategoricalSampler(Sampler):
         """The times themselves; the kernels know the rest."""
         return [Moment(t) for t in times]
 
+    def corrupt(self, x0: Tensor, noise: Tensor, now: Moment) -> Tensor:
+        """A given map of class probabilities (B, C, h, w), drawn at a time."""
+        probs = self.schedule.marginal(x0, torch.tensor([now.t]))
+        return self.schedule.one_hot(self.schedule.draw(probs, noise))
+
     def start(self, noise: Tensor) -> Tensor:
         """One-hot map (B, C, h, w) of pure noise."""
         return self.schedule.one_hot(self.schedule.start(noise))

@@ -116,6 +116,11 @@ def discrete_time_pairs(
     return list(zip(times, [*times[1:], -1], strict=True))
 
 
+def share_of_times(num_timesteps: int, strength: float) -> int:
+    """How many of the cleanest times a chain uses that starts at a strength in (0, 1]."""
+    return max(round(strength * num_timesteps), 1)
+
+
 class DiscreteSchedule(GaussianSchedule):
     """Variance-preserving chain, given by the variances beta_t of its steps.
 
@@ -163,9 +168,18 @@ class DiscreteSchedule(GaussianSchedule):
         """See :meth:`GaussianSchedule.draw_times`; uniform over 0 .. T - 1."""
         return draws.integers('t', 0, self.num_timesteps, (count,), device=device)
 
-    def time_pairs(self, steps: int, *, spacing: str = 'trailing') -> list[tuple[int, int]]:
-        """List the (t_now, t_next) of every step, see :func:`discrete_time_pairs`."""
-        return discrete_time_pairs(self.num_timesteps, steps, spacing=spacing)
+    def time_pairs(
+        self, steps: int, *, spacing: str = 'trailing', strength: float = 1.0
+    ) -> list[tuple[int, int]]:
+        """List the (t_now, t_next) of every step, see :func:`discrete_time_pairs`.
+
+        Args:
+            steps: Number of denoising steps.
+            spacing: Where the evaluation times lie.
+            strength: Share of the T times that the chain may use, the cleanest ones.
+        """
+        times = share_of_times(self.num_timesteps, strength)
+        return discrete_time_pairs(times, steps, spacing=spacing)
 
     def _alphas_cumprod_at(self, t: Tensor) -> Tensor:
         if t.is_floating_point():

@@ -58,11 +58,11 @@ class HeunSampler(EulerSampler):
     memory = 2
     chained = True
 
-    def time_pairs(self, steps: int) -> list[tuple[float, float]]:
+    def time_pairs(self, steps: int, strength: float = 1.0) -> list[tuple[float, float]]:
         """See :meth:`Sampler.time_pairs`; a pair of equal times is a second look."""
         if steps < 1:
             raise ValueError(f'steps must be at least 1, got {steps}')
-        *before, last = super().time_pairs(steps // 2 + 1)
+        *before, last = super().time_pairs(steps // 2 + 1, strength)
         pairs = [pair for now, then in before for pair in ((now, then), (then, then))]
         if steps % 2 == 0:
             del pairs[1]

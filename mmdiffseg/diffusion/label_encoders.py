@@ -68,8 +68,12 @@ class LabelEncoder(nn.Module):
         """
         if self.reencode != 'soft':
             return self.encode(logits.argmax(dim=1))
-        probs = logits.softmax(dim=1).permute(0, 2, 3, 1)  # (B, h, w, K)
-        with torch.autocast(logits.device.type, enabled=False):
+        return self.encode_probs(logits.softmax(dim=1))
+
+    def encode_probs(self, probs: Tensor) -> Tensor:
+        """The expected code (B, C, h, w) under class probabilities (B, K, h, w)."""
+        probs = probs.permute(0, 2, 3, 1)  # (B, h, w, K)
+        with torch.autocast(probs.device.type, enabled=False):
             x0 = probs @ self.codebook()[: self.num_classes].to(probs)  # (B, h, w, C)
         return x0.permute(0, 3, 1, 2)  # as a view, see encode
 

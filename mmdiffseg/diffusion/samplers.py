@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmdiffseg.diffusion.corruption import GaussianSchedule
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.start import Start
 from mmdiffseg.registry import NOISE_SCHEDULES, SAMPLERS
 
 VARIANCES = ('fixed_small', 'fixed_large', 'learned_range')
@@ -212,6 +213,7 @@ class Sampler:
         draws: Draws,
         device: torch.device | None = None,
         draw_labels: bool = False,
+        start: Start | None = None,
     ) -> Chain:
         """Walk from noise to a clean map; leaving the loop early stops the chain there.
 
@@ -227,14 +229,22 @@ class Sampler:
             draw_labels: Whether ``encode`` is given the output, class logits (B, K, h, w), with
                 Gumbel noise added: where it encodes the argmax, that is then a draw from the
                 softmax. The output of a :class:`Step` stays as it is.
+            start: A map to start from in place of pure noise, encoded (B, C, h, w). The noise
+                ``start`` is drawn nevertheless, and corrupts it.
 
         Yields:
             Every step, before the map moves on.
         """
-        pairs = self.time_pairs(steps)
+        pairs = self.time_pairs(steps) if start is None else self.time_pairs(steps, start.strength)
         nows = self.coefficients([now for now, _ in pairs])
         thens = self.coefficients([then for _, then in pairs])
-        z_t = self.start(self.schedule.draw_noise(draws, 'start', shape, device))
+        noise = self.schedule.draw_noise(draws, 'start', shape, device)
+        z_t = self.start(noise)
+        if start is not None:
+            given = partial(self.corrupt, start.map, noise)
+            if start.strength < 1:
+                z_t = given(nows[0])
+            z_t = start.put_kept(z_t, partial(given, nows[0]))
         seen = deque(maxlen=self.memory)
         for index, (now, then) in enumerate(zip(nows, thens, strict=True)):
             # filled on the device: copying a number there would wait for it
@@ -254,6 +264,12 @@ class Sampler:
             if self.stochastic:
                 noise = self.schedule.draw_noise(draws, f'step{index}', shape, z_t.device)
             z_t = self.step(seen, then, noise)
+            if start is not None:
+                z_t = start.put_kept(z_t, partial(given, then))
+
+    def corrupt(self, x0: Tensor, noise: Tensor, now: Coefficients) -> Tensor:
+        """A given map (B, C, h, w), corrupted to a time by noise that starts a chain."""
+        return now.alpha * x0 + now.sigma * noise
 
     def start(self, noise: Tensor) -> Tensor:
         """The map that a chain starts from; here the noise itself."""
@@ -272,12 +288,12 @@ class Sampler:
         """
         raise NotImplementedError
 
-    def time_pairs(self, steps: int) -> list[tuple[float, float]]:
-        """The (t_now, t_next) of every step of a chain of ``steps``."""
+    def time_pairs(self, steps: int, strength: float = 1.0) -> list[tuple[float, float]]:
+        """The (t_now, t_next) of every step of a chain of ``steps``; see :class:`Start`."""
         names = ('spacing', 'time_difference', 't_min', 't_max')
         options = {name: getattr(self, name) for name in names}
         given = {name: value for name, value in options.items() if value is not None}
-        return self.schedule.time_pairs(steps, **given)
+        return self.schedule.time_pairs(steps, strength=strength, **given)
 
     def coefficients(self, times: list[float]) -> list[Coefficients]:
         """Schedule values at ``times``."""

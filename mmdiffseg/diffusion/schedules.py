@@ -53,6 +53,7 @@ class ContinuousSchedule(GaussianSchedule):
         time_difference: float = 0.0,
         t_min: float = 0.0,
         t_max: float = 1.0,
+        strength: float = 1.0,
     ) -> list[tuple[float, float]]:
         """The (t_now, t_next) of every sampling step.
 
@@ -66,6 +67,7 @@ class ContinuousSchedule(GaussianSchedule):
                 intervals of Bit Diffusion; DDP uses 1). ``t_next`` never falls below ``t_min``.
             t_min: Cleanest time of the chain.
             t_max: Noisiest time of the chain, where it starts.
+            strength: Share of [t_min, t_max] that the chain walks, its clean end.
 
         Raises:
             ValueError: An argument lies outside its range.
@@ -80,6 +82,8 @@ class ContinuousSchedule(GaussianSchedule):
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
         intervals = max(steps - 1, 1) if spacing == 'uniform' else steps
         first = int(spacing == 'leading')
+        if strength != 1:
+            t_max = t_min + strength * (t_max - t_min)
 
         def at(k: float) -> float:
             # multiplied, not summed up: k = intervals has to give t_min to the last bit

@@ -61,8 +61,12 @@ def write_checkpoint(
         source=src,
         cfg=config.pretty_text,
         dataset_meta=dict(classes=dataset['classes'], palette=dataset.get('palette')),
-        label_encoder=dict(type=f'mmdiffseg.{type(encoder).__name__}', scale=encoder.scale),
     )
+    # diffusion of the labels themselves has no encoder but its schedule
+    if encoder is not head.noise_schedule:
+        meta['label_encoder'] = dict(
+            type=f'mmdiffseg.{type(encoder).__name__}', scale=encoder.scale
+        )
     dst.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=weights, meta=meta), dst)
     return f'{len(weights)} tensors of {Path(config.filename).stem} written to {dst}'

@@ -3,6 +3,13 @@
 from mmdiffseg.evaluation.binary_mask_metric import BinaryMaskMetric
 from mmdiffseg.evaluation.binary_masks import area_ratio, f1_score, iou, weighted_coverage
 from mmdiffseg.evaluation.boundaries import boundary_f1, boundary_map, boundary_matches
+from mmdiffseg.evaluation.boundary_metric import BoundaryMetric
+from mmdiffseg.evaluation.boundary_scores import (
+    boundary_accuracy,
+    boundary_band,
+    boundary_iou,
+    boundary_radii,
+)
 from mmdiffseg.evaluation.calibration import (
     brier_score,
     expected_calibration_error,
@@ -14,6 +21,8 @@ from mmdiffseg.evaluation.depth_errors import crop_mask, depth_errors
 from mmdiffseg.evaluation.depth_metric import DepthMetric
 from mmdiffseg.evaluation.distribution_metric import DistributionMetric
 from mmdiffseg.evaluation.episodes import binary_counts, class_iou, fb_iou, mean_iou
+from mmdiffseg.evaluation.flicker import boundary_flicker, outline_offsets
+from mmdiffseg.evaluation.flicker_metric import BoundaryFlickerMetric
 from mmdiffseg.evaluation.in_context_iou_metric import InContextIoUMetric
 from mmdiffseg.evaluation.map_iou_metric import MapIoUMetric, map_counts, map_iou
 from mmdiffseg.evaluation.ref_iou_metric import RefIoUMetric
@@ -21,6 +30,8 @@ from mmdiffseg.evaluation.video_class_iou_metric import VideoClassIoUMetric
 
 __all__ = [
     'BinaryMaskMetric',
+    'BoundaryFlickerMetric',
+    'BoundaryMetric',
     'DavisJFMetric',
     'DepthMetric',
     'DistributionMetric',
@@ -30,9 +41,14 @@ __all__ = [
     'VideoClassIoUMetric',
     'area_ratio',
     'binary_counts',
+    'boundary_accuracy',
+    'boundary_band',
     'boundary_f1',
+    'boundary_flicker',
+    'boundary_iou',
     'boundary_map',
     'boundary_matches',
+    'boundary_radii',
     'brier_score',
     'class_iou',
     'contour_accuracy',
@@ -45,6 +61,7 @@ __all__ = [
     'map_counts',
     'map_iou',
     'mean_iou',
+    'outline_offsets',
     'region_similarity',
     'reliability_bins',
     'weighted_coverage',

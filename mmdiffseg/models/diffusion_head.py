@@ -11,15 +11,17 @@ Notation, here and in every head:
 import inspect
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws, check_seed, noise_name
 from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.diffusion.start import Start, resize_start
+from mmdiffseg.models.labels import given_probabilities
 from mmdiffseg.models.memory import FLOAT, check_memory
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
 
@@ -119,7 +121,7 @@ class DiffusionHead:
         self.seed = seed
 
     def _build_label_encoder(self, label_encoder: dict | None) -> Any:
-        categorical = isinstance(self.noise_schedule, CategoricalDiffusion)
+        categorical = getattr(self.noise_schedule, 'encodes_labels', False)
         if categorical != (label_encoder is None):
             schedule = type(self.noise_schedule).__name__
             raise ValueError(
@@ -206,6 +208,7 @@ class DiffusionHead:
         inputs: Sequence[Tensor],
         metas: Sequence[dict],
         draws: Draws | None = None,
+        start: Start | None = None,
         *,
         steps: int | None = None,
     ) -> Iterator[Chain]:
@@ -218,7 +221,9 @@ class DiffusionHead:
                 sampler: normal, or Gumbel for categorical diffusion. By default each image and
                 generation has noise by its own name, which the windows of a sliding inference
                 share. Gumbel ``label0``, ... for a label encoder with ``reencode='draw'``.
-            steps: Sampling steps instead of those of the head.
+            start: Map of the B images to start from, in place of pure noise.
+            steps: Sampling steps instead of those of the head, of which a chain that starts from a
+                map takes the share that its strength is.
 
         Yields:
             Chains, to be walked one after the other. All images are in each of them; bound their
@@ -238,14 +243,19 @@ class DiffusionHead:
             generations = range(self.generations)
             names = [self.noise_name(meta, size, g) for g in generations for meta in metas]
             draws = Draws.named(names, seed=self.seed)
+        if steps is None:
+            steps = self.steps if start is None else max(round(start.strength * self.steps), 1)
+        if start is not None:
+            start = self.encode_start(start, size)
         for first in range(0, rows, at_once):
             group = range(first, min(first + at_once, rows))
             yield self.chain(
                 context,
                 shape=(len(group), *shape),
-                steps=self.steps if steps is None else steps,
+                steps=steps,
                 draws=draws.select(group, of=rows),
                 device=inputs[0].device,
+                start=start and start.select([row % b for row in group]),
             )
 
     def _check_memory(
@@ -272,6 +282,7 @@ class DiffusionHead:
         steps: int,
         draws: Draws,
         device: torch.device,
+        start: Start | None = None,
     ) -> Chain:
         """One chain for some generations of all images; see :meth:`chains`.
 
@@ -281,6 +292,7 @@ class DiffusionHead:
             steps: Sampling steps.
             draws: ``start``, and ``step0``, ``step1``, ... for a stochastic sampler.
             device: Where the maps live.
+            start: Encoded maps (G B, C, h, w) to start from.
         """
 
         def predict(z_t: Tensor, t: Tensor) -> tuple[Any, Tensor | None]:
@@ -297,7 +309,16 @@ class DiffusionHead:
             draws=draws,
             device=device,
             draw_labels=getattr(self.label_encoder, 'reencode', None) == 'draw',
+            start=start,
         )
+
+    def encode_start(self, start: Start, size: tuple[int, int]) -> Start:
+        """Encode the labels or class probabilities of the images to the size (h, w) of a chain."""
+        if not hasattr(getattr(self, 'label_encoder', None), 'encode_probs'):
+            raise TypeError(f'{type(self).__name__} has no chain that could start from a given map')
+        probs = given_probabilities(start.map, self.num_classes, ignore_index=self.ignore_index)
+        start = resize_start(replace(start, map=probs), size)
+        return replace(start, map=self.label_encoder.encode_probs(start.map))
 
     @staticmethod
     def noise_name(meta: dict, size: tuple[int, int], generation: int) -> str:
@@ -305,17 +326,22 @@ class DiffusionHead:
         return noise_name(sample_key(meta), '{}x{}'.format(*size), generation)
 
     def batches(
-        self, inputs: Sequence[Tensor], metas: Sequence[dict], draws: Draws | None = None
-    ) -> Iterator[tuple[list[Tensor], list[dict], Draws | None]]:
+        self,
+        inputs: Sequence[Tensor],
+        metas: Sequence[dict],
+        draws: Draws | None = None,
+        start: Start | None = None,
+    ) -> Iterator[tuple[list[Tensor], list[dict], Draws | None, Start | None]]:
         """Split a batch so that no chain holds more than ``max_batch`` maps.
 
         Args:
             inputs: Features (B, ...).
             metas: Meta information of the B images.
             draws: See :meth:`chains`.
+            start: See :meth:`chains`.
 
         Yields:
-            The features, meta information and draws of some images, for :meth:`chains`.
+            The features, meta information, draws and start of some images, for :meth:`chains`.
         """
         b = len(metas)
         at_once = b if self.max_batch is None else min(self.max_batch, b)
@@ -326,7 +352,7 @@ class DiffusionHead:
                 rows = [g * b + i for g in range(self.generations) for i in images]
                 part = draws.select(rows, of=self.generations * b)
             cut = slice(images.start, images.stop)
-            yield [x[cut] for x in inputs], list(metas[cut]), part
+            yield [x[cut] for x in inputs], list(metas[cut]), part, start and start.select(images)
 
     def summarise(self, chains: Iterable[Chain], images: int) -> Tensor:
         """Average what the chains of some images end in, or with ``accumulation`` every step.
@@ -362,6 +388,7 @@ class DiffusionHead:
         *,
         steps: int | None = None,
         draws: Draws | None = None,
+        start: Start | None = None,
     ) -> Tensor:
         """Sample the output (B, K, H, W), resized to the input image.
 
@@ -371,10 +398,11 @@ class DiffusionHead:
             test_cfg: Unused, part of mmseg's interface.
             steps: Sampling steps instead of those of the head.
             draws: See :meth:`chains`.
+            start: See :meth:`chains`.
         """
         outputs = []
-        for features, metas, part in self.batches(inputs, batch_img_metas, draws):
-            output = self.summarise(self.chains(features, metas, part, steps=steps), len(metas))
+        for batch in self.batches(inputs, batch_img_metas, draws, start):
+            output = self.summarise(self.chains(*batch, steps=steps), len(batch[1]))
             # the meta information of all images: mmseg writes a window's size to the first alone
             outputs.append(self.predict_by_feat(output, batch_img_metas))
         return torch.cat(outputs)

@@ -7,10 +7,12 @@ from torch import nn
 from mmdiffseg.apis.tasks.in_context import InContextTask
 from mmdiffseg.apis.tasks.ordinary import OrdinaryTask
 from mmdiffseg.apis.tasks.referring import ReferringTask
+from mmdiffseg.apis.tasks.refining import RefineTask
 from mmdiffseg.models.in_context import InContextSegmentor
 from mmdiffseg.models.referring import RefDiff
+from mmdiffseg.models.refine import MaskRefiner
 
-Task = OrdinaryTask | InContextTask | ReferringTask
+Task = OrdinaryTask | InContextTask | ReferringTask | RefineTask
 
 
 def task_of(model: nn.Module, config: Any) -> Task:
@@ -27,7 +29,9 @@ def task_of(model: nn.Module, config: Any) -> Task:
         return ReferringTask(model)
     if isinstance(model, InContextSegmentor):
         return InContextTask(model)
+    if isinstance(model, MaskRefiner):
+        return RefineTask(model)
     return OrdinaryTask(model, config)
 
 
-__all__ = ['InContextTask', 'OrdinaryTask', 'ReferringTask', 'Task', 'task_of']
+__all__ = ['InContextTask', 'OrdinaryTask', 'RefineTask', 'ReferringTask', 'Task', 'task_of']

@@ -1,5 +1,6 @@
 """Pictures and instances in COCO's format."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
@@ -21,10 +22,20 @@ class InstanceMaskDataset(NamesDamagedFiles, BaseDataset):
         ann_file: The annotations.
         data_root: What ``ann_file`` and ``data_prefix`` are relative to.
         data_prefix: ``img_path``, the folder of the images.
+        pipeline: Transforms, where the dataset is no source of episodes but trains a refiner.
     """
 
-    def __init__(self, *, ann_file: str, data_root: str = '', data_prefix: dict) -> None:
-        super().__init__(ann_file=ann_file, data_root=data_root, data_prefix=data_prefix)
+    def __init__(
+        self,
+        *,
+        ann_file: str,
+        data_root: str = '',
+        data_prefix: dict,
+        pipeline: Sequence[dict] = (),
+    ) -> None:
+        super().__init__(
+            ann_file=ann_file, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline
+        )
 
     def load_data_list(self) -> list[dict]:
         """List the pictures and their instances.

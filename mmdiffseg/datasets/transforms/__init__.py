@@ -7,10 +7,15 @@ from mmdiffseg.datasets.transforms.class_flips import FlipClasses
 from mmdiffseg.datasets.transforms.color_aug import ColorAug
 from mmdiffseg.datasets.transforms.color_jitter import ColorJitter
 from mmdiffseg.datasets.transforms.corrupt import Corrupt
+from mmdiffseg.datasets.transforms.crop_object import CropObject
+from mmdiffseg.datasets.transforms.degrade_mask import DegradeMask, PackRefineInputs
 from mmdiffseg.datasets.transforms.depth_crops import KBCrop, NYUCrop
+from mmdiffseg.datasets.transforms.draw_instance import DrawInstance
+from mmdiffseg.datasets.transforms.imitate_source import ImitateSource
 from mmdiffseg.datasets.transforms.instance_crop import CropInstance, LoadInstanceMask
 from mmdiffseg.datasets.transforms.labels_to_uint8 import LabelsToUint8
 from mmdiffseg.datasets.transforms.load_binary_mask import LoadBinaryMask
+from mmdiffseg.datasets.transforms.load_coarse_mask import LoadCoarseMask
 from mmdiffseg.datasets.transforms.load_instance_union import LoadInstanceUnion
 from mmdiffseg.datasets.transforms.load_polygon_union import LoadPolygonUnion
 from mmdiffseg.datasets.transforms.load_raters import DrawRater, LoadRaters
@@ -33,13 +38,18 @@ __all__ = [
     'ColorJitter',
     'Corrupt',
     'CropInstance',
+    'CropObject',
     'DecodeSUNRGBDDepth',
+    'DegradeMask',
+    'DrawInstance',
     'DrawRater',
     'FlipClasses',
+    'ImitateSource',
     'KBCrop',
     'LabelsToUint8',
     'LoadBEVFeature',
     'LoadBinaryMask',
+    'LoadCoarseMask',
     'LoadInstanceMask',
     'LoadInstanceUnion',
     'LoadMapMasks',
@@ -49,6 +59,7 @@ __all__ = [
     'PackInContextInputs',
     'PackMapInputs',
     'PackRaterInputs',
+    'PackRefineInputs',
     'RandomRotateScale',
     'ResizeWithoutAntialias',
     'ScoreAtInputSize',

@@ -1,12 +1,14 @@
 """DDP's map head: a map of several layers, seen from above, by denoising its encoded masks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch.nn.functional as F
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.start import Start, resize_start
 from mmdiffseg.models.ddp.bev_grid import Scope
 from mmdiffseg.models.ddp.head import DDPBaseHead, check_sample_range
 from mmdiffseg.models.ddp.map_masks import map_losses, stack_masks
@@ -140,6 +142,11 @@ class DDPMapHead(DDPBaseHead):
     def encode_output(self, output: Tensor, size: tuple[int, int]) -> Tensor:
         """Encode logits (B, K, H, W) on the feature's cells, as training does with masks."""
         return self.label_encoder.encode_output(F.interpolate(output, size, mode='nearest'))
+
+    def encode_start(self, start: Start, size: tuple[int, int]) -> Start:
+        """Encode masks (B, K, H, W) on the feature's cells, those above 1/2, as training does."""
+        start = resize_start(start, size)
+        return replace(start, map=self.label_encoder.encode(start.map > 0.5))
 
     def probabilities(self, output: Tensor) -> Tensor:
         """Probabilities (B, K, H, W), of each class for itself."""

@@ -1,6 +1,7 @@
 """DDP's depth head: monocular depth by denoising an encoded depth map."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from mmseg.models.utils import resize
@@ -8,6 +9,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.start import Start, resize_start
 from mmdiffseg.models.ddp.head import DDPBaseHead, check_sample_range
 from mmdiffseg.models.ddp.sparse_depth import DOWNSAMPLE_RULES, downsample_depth
 from mmdiffseg.registry import MODELS
@@ -122,6 +124,11 @@ class DDPDepthHead(DDPBaseHead):
         if self.scale_up:
             return output.sigmoid() * self.max_depth
         return output.relu() + self.min_depth
+
+    def encode_start(self, start: Start, size: tuple[int, int]) -> Start:
+        """Encode depths (B, 1, H, W) in metres to the size (h, w) of a chain."""
+        start = resize_start(start, size)
+        return replace(start, map=self.label_encoder.encode_output(start.map))
 
     def limit(self, output: Tensor) -> Tensor:
         """Cut depths (B, 1, h, w) off at the least and the largest."""

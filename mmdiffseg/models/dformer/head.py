@@ -279,6 +279,7 @@ class DFormerHead(DiffusionHead, NoisyMaskDecoder):
         steps: int,
         draws: Draws,
         device: torch.device,
+        start: None = None,
     ) -> Chain:
         """See :meth:`DiffusionHead.chain`; the maps lie on the grid that the decoder reads."""
         rows, queries, *_ = shape

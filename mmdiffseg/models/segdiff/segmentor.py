@@ -7,6 +7,7 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.start import Start
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
 from mmdiffseg.registry import MODELS
 
@@ -33,6 +34,8 @@ class SegDiff(DiffusionEncoderDecoder):
         data_samples: OptSampleList = None,
         *,
         draws: Draws | None = None,
+        start: Start | None = None,
+        steps: int | None = None,
     ) -> SampleList:
         """Predict, with the probability and the spread of the generations.
 
@@ -40,6 +43,8 @@ class SegDiff(DiffusionEncoderDecoder):
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, filled in place.
             draws: See :meth:`DiffusionEncoderDecoder.predict`.
+            start: See :meth:`DiffusionEncoderDecoder.predict`.
+            steps: Sampling steps instead of those of the head.
 
         Returns:
             Samples with ``pred_sem_seg`` (1, H, W); ``seg_logits``, the mean probabilities
@@ -47,7 +52,7 @@ class SegDiff(DiffusionEncoderDecoder):
             ``uncertainty`` (1, H, W) in [0, 0.5], the standard deviation over the generations, the
             largest of all classes.
         """
-        generations = self.generate(inputs, data_samples, draws=draws)
+        generations = self.generate(inputs, data_samples, steps, draws=draws, start=start)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in generations]
         for sample, probs in zip(data_samples, generations, strict=True):
@@ -61,6 +66,7 @@ class SegDiff(DiffusionEncoderDecoder):
         steps: int | None = None,
         *,
         draws: Draws | None = None,
+        start: Start | None = None,
     ) -> list[Tensor]:
         """Generate masks, as probabilities at the original size of each image.
 
@@ -69,19 +75,20 @@ class SegDiff(DiffusionEncoderDecoder):
             data_samples: Their samples, left as they are.
             steps: Sampling steps instead of those of the head.
             draws: See :meth:`DiffusionEncoderDecoder.predict`.
+            start: See :meth:`DiffusionEncoderDecoder.predict`.
 
         Returns:
             For each image the class probabilities (G, K, H, W) of its G generations.
         """
         head = self.decode_head
 
-        def read(features, metas, draws):
-            chains = head.chains(features, metas, draws, steps=steps)
+        def read(features, metas, draws, start):
+            chains = head.chains(features, metas, draws, start, steps=steps)
             masks = head.generate(chains, len(metas))  # (G, B, C, h, w)
             return [masks.transpose(0, 1).flatten(1, 2)]  # (B, G C, h, w)
 
         channels = [head.generations * head.label_encoder.channels]
-        (masks,) = self._read(inputs, data_samples, read, channels, draws)
+        (masks,) = self._read(inputs, data_samples, read, channels, draws, start)
         return [
             # (G C, H, W) -> (G, C, H, W)
             head.mask_probabilities(mask.unflatten(0, (head.generations, -1)))
@@ -125,8 +132,8 @@ class SegDiff(DiffusionEncoderDecoder):
         head = self.decode_head
         steps = head.steps if steps is None else steps
 
-        def read(features, metas, draws):
-            chain = next(head.chains(features, metas, draws, steps=steps))
+        def read(features, metas, draws, start):
+            chain = next(head.chains(features, metas, draws, start, steps=steps))
             pairs = (torch.stack([step.x0, step.z_t])[:, : len(metas)] for step in chain)
             # (2, B, C, h, w) -> (B, 2 K, h, w)
             return [torch.cat([*head.mask_probabilities(pair)], dim=1) for pair in pairs]

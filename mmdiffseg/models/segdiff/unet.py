@@ -65,6 +65,9 @@ class SegDiffUNet(BaseModule):
             two, ``'input_concat'`` concatenates the noisy mask and the image, which must then be
             the feature.
         fusion_level: Number of downsamplings after which ``'add'`` adds the image feature.
+        time_table: Learn a vector for each of so many times (SegRefiner), in place of layers over
+            sinusoids of the time.
+        zero_init: Start blocks and output at zero. SegRefiner starts all layers as torch does.
 
     Raises:
         ValueError: The options do not fit together.
@@ -93,6 +96,8 @@ class SegDiffUNet(BaseModule):
         num_image_classes: int | None = None,
         fusion: str = 'add',
         fusion_level: int = 0,
+        time_table: int | None = None,
+        zero_init: bool = True,
     ) -> None:
         super().__init__()
         levels = len(channel_mult)
@@ -120,11 +125,14 @@ class SegDiffUNet(BaseModule):
                 layers.append(SelfAttention(channels=outputs, num_heads=heads))
             return layers
 
-        self.time_embed = nn.Sequential(
-            nn.Linear(model_channels, emb_channels),
-            nn.SiLU(),
-            nn.Linear(emb_channels, emb_channels),
-        )
+        if time_table is None:
+            self.time_embed = nn.Sequential(
+                nn.Linear(model_channels, emb_channels),
+                nn.SiLU(),
+                nn.Linear(emb_channels, emb_channels),
+            )
+        else:
+            self.time_embed = nn.Embedding(time_table, emb_channels)
         self.num_image_classes = num_image_classes
         self.label_emb = None
         if num_image_classes is not None:
@@ -161,6 +169,13 @@ class SegDiffUNet(BaseModule):
             nn.Conv2d(widths[0], out_channels, 3, padding=1),
         )
         constant_init(self.out[2], 0)
+        if not zero_init:
+            for module in self.modules():
+                if isinstance(module, ResBlock):
+                    module.out_layers[3].reset_parameters()
+                elif isinstance(module, SelfAttention):
+                    module.proj_out.reset_parameters()
+            self.out[2].reset_parameters()
 
     def prepare(self, feature: Tensor, class_ids: Tensor | None = None) -> Context:
         """Compute what depends on neither the time nor the noisy mask.
@@ -225,6 +240,8 @@ class SegDiffUNet(BaseModule):
 
     def _embed(self, t: Tensor) -> Tensor:
         """Embed the time, (G * B or 1, 4 C)."""
+        if isinstance(self.time_embed, nn.Embedding):
+            return self.time_embed(t)
         with torch.autocast(t.device.type, enabled=False):
             waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
             return self.time_embed(waves.to(self.time_embed[0].weight.dtype))

@@ -12,11 +12,12 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.start import Start
 from mmdiffseg.diffusion.uncertainty import ChangeCount, PredictionSpread, Tracker
 from mmdiffseg.registry import MODELS
 
-#: reads maps (B, C, h, w) off the chains of a few images, given their features, names and draws
-Read = Callable[[Sequence[Tensor], list[dict], Draws | None], list[Tensor]]
+#: reads maps (B, C, h, w) off the chains of a few images, by their features, names, draws, start
+Read = Callable[[Sequence[Tensor], list[dict], Draws | None, Start | None], list[Tensor]]
 MEASURES = ('change', *PredictionSpread.measures)
 
 
@@ -61,6 +62,8 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         data_samples: OptSampleList = None,
         *,
         draws: Draws | None = None,
+        start: Start | None = None,
+        steps: int | None = None,
     ) -> SampleList:
         """Predict like ``EncoderDecoder.predict``, with ``uncertainty`` added to every sample.
 
@@ -69,18 +72,21 @@ class DiffusionEncoderDecoder(EncoderDecoder):
             data_samples: Their samples, filled in place.
             draws: See :meth:`DiffusionHead.chains`; all windows of a sliding inference replay the
                 same recorded tensors.
+            start: A map of the size of the images that chains start from, in place of pure noise.
+            steps: Sampling steps instead of those of the head.
 
         Returns:
             Samples with ``seg_logits``, ``pred_sem_seg`` and ``uncertainty`` (1, H, W) in [0, 1].
         """
         head = self.decode_head
 
-        def read(features, metas, draws):
+        def read(features, metas, draws, start):
             tracker = self._tracker(len(metas))
-            chains = tracker.watch(head.chains(features, metas, draws))
+            chains = tracker.watch(head.chains(features, metas, draws, start, steps=steps))
             return [head.summarise(chains, len(metas)), tracker.map()]
 
-        output, uncertainty = self._read(inputs, data_samples, read, [head.out_channels, 1], draws)
+        channels = [head.out_channels, 1]
+        output, uncertainty = self._read(inputs, data_samples, read, channels, draws, start)
         uncertainty = self._restore(uncertainty, data_samples)
         samples = self.postprocess_result(output, data_samples)
         for sample, map_ in zip(samples, uncertainty, strict=True):
@@ -108,9 +114,9 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         """
         head = self.decode_head
 
-        def read(features, metas, draws):
+        def read(features, metas, draws, start):
             return [
-                head.summarise(head.chains(features, metas, draws, steps=count), len(metas))
+                head.summarise(head.chains(features, metas, draws, start, steps=count), len(metas))
                 for count in steps
             ]
 
@@ -142,9 +148,9 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         head = self.decode_head
         steps = head.steps if steps is None else steps
 
-        def read(features, metas, draws):
+        def read(features, metas, draws, start):
             frames = [0.0] * steps
-            for chain in head.chains(features, metas, draws, steps=steps):
+            for chain in head.chains(features, metas, draws, start, steps=steps):
                 for step in chain:
                     # (G B, K, h, w) -> (G, B, K, h, w), averaged over the generations
                     maps = head.class_maps(step.output)
@@ -162,6 +168,7 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         read: Read,
         channels: list[int],
         draws: Draws | None,
+        start: Start | None = None,
     ) -> tuple[Tensor, ...]:
         """Take maps through mmseg's whole or sliding inference, to the size of the input.
 
@@ -175,10 +182,15 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         else:
             metas = [sample.metainfo for sample in data_samples]
         head = self.decode_head
+        if start is not None:
+            inputs = attach(inputs, start)
 
         def encode_decode(images: Tensor, metas: list[dict]) -> Tensor:
+            given = None
+            if start is not None:
+                images, given = detach(images, start)
             parts = []
-            for batch in head.batches(self.extract_feat(images), metas, draws):
+            for batch in head.batches(self.extract_feat(images), metas, draws, given):
                 # with the names of all images: mmseg writes a window's size to the first alone
                 maps = [head.predict_by_feat(map_, metas) for map_ in read(*batch)]
                 parts.append(torch.cat(maps, dim=1))
@@ -215,3 +227,35 @@ class DiffusionEncoderDecoder(EncoderDecoder):
         # one channel more, because mmseg takes a single one for a binary logit and squashes it
         samples = self.postprocess_result(F.pad(maps, (0, 0, 0, 0, 0, 1)), data_samples)
         return [sample.seg_logits.data[:-1] for sample in samples]
+
+
+def attach(images: Tensor, start: Start) -> Tensor:
+    """Images with a start of their size as further channels, to be cut into windows together.
+
+    Raises:
+        ValueError: The start has another size.
+    """
+    if start.map.shape[-2:] != images.shape[-2:]:
+        raise ValueError(
+            f'a start of {tuple(start.map.shape[-2:])} pixels meets images of '
+            f'{tuple(images.shape[-2:])}: resize it like the images, padding included'
+        )
+    keep = start.map.new_zeros(len(images), 0, *images.shape[-2:])
+    if start.keep is not None:
+        keep = start.keep[:, None]
+    maps = start.map[:, None] if start.map.dim() == 3 else start.map
+    return torch.cat([images, maps.to(images), keep.to(images)], dim=1)
+
+
+def detach(images: Tensor, start: Start) -> tuple[Tensor, Start]:
+    """Undo :func:`attach` for a window of its result."""
+    labels, kept = start.map.dim() == 3, start.keep is not None
+    channels = 1 if labels else start.map.shape[1]
+    images, maps, keep = images.split(
+        [images.shape[1] - channels - kept, channels, int(kept)], dim=1
+    )
+    return images, Start(
+        map=maps[:, 0].long() if labels else maps,
+        strength=start.strength,
+        keep=keep[:, 0] > 0 if kept else None,
+    )

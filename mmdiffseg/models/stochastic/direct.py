@@ -96,6 +96,7 @@ class DirectHead(StochasticHead):
         steps: int,
         draws: Draws,
         device: torch.device,
+        start: None = None,
     ) -> Chain:
         """See :meth:`DiffusionHead.chain`; it has one step, whatever is asked for."""
         output = self.draw(context, shape[0], draws)

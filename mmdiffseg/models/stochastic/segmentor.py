@@ -6,6 +6,7 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.start import Start
 from mmdiffseg.diffusion.uncertainty import PredictionSpread
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
 from mmdiffseg.registry import MODELS
@@ -30,6 +31,8 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
         data_samples: OptSampleList = None,
         *,
         draws: Draws | None = None,
+        start: Start | None = None,
+        steps: int | None = None,
     ) -> SampleList:
         """Predict every sample, and what they say together.
 
@@ -37,6 +40,8 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
             inputs: Images (B, 3, H, W).
             data_samples: Their samples, filled in place.
             draws: See :meth:`DiffusionEncoderDecoder.predict`.
+            start: See :meth:`DiffusionEncoderDecoder.predict`.
+            steps: Sampling steps instead of those of the head.
 
         Returns:
             Samples with ``samples``, G label maps (G, H, W); ``seg_logits``, their mean class
@@ -45,18 +50,18 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
         """
         head = self.decode_head
 
-        def read(features, metas, draws):
+        def read(features, metas, draws, start):
             spread = PredictionSpread(
                 len(metas),
                 measure=self.test_cfg.get('uncertainty', 'entropy'),
                 probabilities=head.probabilities,
             )
-            chains = spread.watch(head.chains(features, metas, draws))
+            chains = spread.watch(head.chains(features, metas, draws, start, steps=steps))
             probs = head.generate(chains, len(metas))  # (G, B, K, H, W)
             return [probs.transpose(0, 1).flatten(1, 2), spread.map()]  # (B, G K, H, W)
 
         channels = [head.generations * head.num_classes, 1]
-        maps = self._read(inputs, data_samples, read, channels, draws)
+        maps = self._read(inputs, data_samples, read, channels, draws, start)
         generations, uncertainty = (self._restore(part, data_samples) for part in maps)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in generations]
@@ -92,8 +97,8 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
         head = self.decode_head
         steps = head.steps if steps is None else steps
 
-        def read(features, metas, draws):
-            chain = next(head.chains(features, metas, draws, steps=steps))
+        def read(features, metas, draws, start):
+            chain = next(head.chains(features, metas, draws, start, steps=steps))
             return [head.probabilities(step.output[: len(metas)]) for step in chain]
 
         frames = self._read(inputs, data_samples, read, [head.num_classes] * steps, draws)

@@ -1,0 +1,255 @@
+"""Make a mask better that somebody else made: a refiner, or any model that starts from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmdiffseg.apis.classes import colours
+from mmdiffseg.apis.pictures import Picture
+from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
+from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels
+from mmdiffseg.models.refine.crops import cut
+
+#: value of pixels that are to be found out, in labels
+UNKNOWN = 255
+
+
+def refine_picture(
+    task: Any,
+    picture: Picture,
+    mask: Any,
+    *,
+    keep: NDArray | None = None,
+    strength: float | None = None,
+    mode: str | None = None,
+    steps: int | None = None,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Refine one mask of one picture.
+
+    Args:
+        task: How the model is asked, from :func:`mmdiffseg.apis.tasks.task_of`.
+        picture: The picture.
+        mask: What there is. Labels (H, W) of whole numbers, for a refiner any, 0 being background;
+            a mask of bools, or of 0 and 255; a soft mask (H, W) of fractions in [0, 1]; or class
+            probabilities (K, H, W).
+        keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
+        strength: How far to go, in (0, 1]; see :class:`Start`. By default 1 for a refiner, and for
+            other models what they have been calibrated to.
+        mode: For a refiner, where it looks; see :class:`MaskRefiner`.
+        steps: Denoiser calls of a chain; by default the share ``strength`` of those of the model.
+        name: Names the randomness instead of the picture.
+
+    Returns:
+        What is known, under the names of :class:`mmdiffseg.apis.result.Result`.
+
+    Raises:
+        ValueError: The mask has another size than the picture or unknown values, or the model has
+            no ``strength``.
+    """
+    size = picture.pixels.shape[:2]
+    mask = check_given(mask, size)
+    if keep is not None:
+        keep = check_given(keep, size) > 0
+    name = name or picture.name
+    if isinstance(task.model, MaskRefiner):
+        labels = as_classes(mask)
+        options = dict(mode=mode, steps=steps, strength=1.0 if strength is None else strength)
+        return by_refiner(task.model, picture.pixels, labels, keep, name=name, **options)
+    if mode is not None:
+        raise ValueError(f'{type(task.model).__name__} takes no mode: leave mode={mode!r} out')
+    item = task.prepare(Picture(pixels=picture.pixels, name=name, path=picture.path))
+    strength = calibrated_strength(task.model, strength)
+    sample = _by_chain(task.model, item, mask, keep, strength=strength, steps=steps)
+    answer = task.read(sample)
+    if keep is not None and 'labels' in answer:
+        answer['labels'] = np.where(keep, as_classes(mask), answer['labels']).astype(
+            answer['labels'].dtype
+        )
+    return answer
+
+
+def calibrated_strength(model: nn.Module, strength: float | None) -> float:
+    """The given strength, or what the model has been calibrated to.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    meta = getattr(model, 'dataset_meta', None) or {}
+    strength = strength or meta.get('strength')
+    if strength is None:
+        raise ValueError(
+            f'no strength is known for this {type(model).__name__}: give strength=, or measure it '
+            'by tools/analysis_tools/strength_curve.py'
+        )
+    return strength
+
+
+def check_given(mask: Any, size: Sequence[int]) -> NDArray:
+    """A mask as an array, (H, W) or (K, H, W), after a look at its size and values.
+
+    Raises:
+        ValueError: The size is another, or fractions lie outside [0, 1].
+    """
+    mask = np.asarray(mask)
+    if mask.shape[-2:] != tuple(size) or mask.ndim not in (2, 3):
+        h, w = size
+        raise ValueError(
+            f'the mask is {_size(mask.shape)} and the picture {w}x{h}: give a mask (H, W) of the '
+            'size of the picture'
+        )
+    if mask.dtype.kind == 'f':
+        if not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
+            raise ValueError(
+                f'a mask of fractions is a probability in [0, 1], got {mask.min():.3g} to '
+                f'{mask.max():.3g}'
+            )
+    elif mask.dtype.kind not in 'bui' or mask.ndim != 2 or mask.min(initial=0) < 0:
+        raise ValueError(
+            f'a mask holds labels (H, W) from 0, or probabilities; got {mask.dtype} '
+            f'{mask.shape} from {mask.min(initial=0)}'
+        )
+    return mask
+
+
+def _size(shape: Sequence[int]) -> str:
+    return 'x'.join(map(str, shape[::-1])) if len(shape) > 1 else f'a row of {shape}'
+
+
+def as_labels(mask: NDArray) -> NDArray[np.int64]:
+    """Labels (H, W) of labels, of a soft mask (1 from one half on), or of 0 and 255 (1)."""
+    if mask.dtype.kind == 'f':
+        return (mask >= 0.5).astype(np.int64)
+    mask = mask.astype(np.int64)
+    return (mask > 0).astype(np.int64) if set(np.unique(mask)) <= {0, 255} else mask
+
+
+def as_classes(mask: NDArray) -> NDArray[np.int64]:
+    """Classes (H, W) of labels or probabilities."""
+    return mask.argmax(axis=0) if mask.ndim == 3 else as_labels(mask)
+
+
+def by_refiner(
+    model: MaskRefiner,
+    pixels: NDArray,
+    labels: NDArray,
+    keep: NDArray | None,
+    *,
+    name: str,
+    mode: str | None,
+    strength: float,
+    steps: int | None,
+) -> dict[str, Any]:
+    """Refine every label but 0 by a refiner; see :func:`refine_picture`."""
+    image = normalised(model, pixels)
+    given = torch.from_numpy(labels).to(image.device)
+    ids = [label for label in given.unique().tolist() if label != 0]
+    keep = None if keep is None else torch.from_numpy(keep).to(image.device)
+    targets = [
+        Target(image=image, mask=given == label, name=f'{name}/{label}', keep=keep) for label in ids
+    ]
+    refined = model.refine(targets, mode=mode, strength=strength, steps=steps)
+    merged = merge_labels(given, ids, [one and (one.box, one.probability) for one in refined])
+    dtype = np.uint8 if labels.max(initial=0) < UNKNOWN else np.uint16
+    answer = dict(labels=merged.cpu().numpy().astype(dtype), **_names(ids))
+    generations = model.decode_head.generations
+    if generations > 1:
+        samples = [
+            merge_labels(given, ids, [one and (one.box, one.samples[g]) for one in refined])
+            for g in range(generations)
+        ]
+        answer['samples'] = torch.stack(samples).cpu().numpy().astype(dtype)
+    if ids in ([], [1]):
+        foreground = (given == 1).float()
+        for one in filter(None, refined):
+            foreground.zero_()
+            cut(foreground, one.box).copy_(one.probability)
+        answer['probability'] = torch.stack([1 - foreground, foreground]).cpu().numpy()
+    return answer
+
+
+def _names(ids: Sequence[int]) -> dict[str, Any]:
+    """Names and colours of objects that are known by number."""
+    count = max(ids, default=1) + 1
+    names = ['background', 'object'] if count == 2 else ['background', *map(str, range(1, count))]
+    return dict(classes=names, palette=colours(names))
+
+
+def normalised(model: nn.Module, pixels: NDArray) -> Tensor:
+    """A picture (H, W, 3), uint8 RGB, as the preprocessor of a model makes it: (3, H, W)."""
+    preprocessor = model.data_preprocessor
+    device = next(model.parameters()).device
+    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(device)
+    if not preprocessor.channel_conversion:  # then the network reads blue first
+        image = image.flip(0)
+    return (image.float() - preprocessor.mean.to(device)) / preprocessor.std.to(device)
+
+
+def _by_chain(
+    model: nn.Module,
+    item: Mapping[str, Any],
+    mask: NDArray,
+    keep: NDArray | None,
+    *,
+    strength: float,
+    steps: int | None,
+) -> Any:
+    """Predict a picture from a start; the sample with the prediction."""
+    head = getattr(model, 'decode_head', None)
+    if not isinstance(head, DiffusionHead):
+        raise ValueError(
+            f'{type(model).__name__} has no chain that could start from a mask: refine what it '
+            'predicts by a refiner, see mmdiffseg.RefinedSegmentor'
+        )
+    data = model.data_preprocessor(pseudo_collate([item]), False)
+    inputs, (sample,) = data['inputs'], data['data_samples']
+    if sample.metainfo.get('flip'):
+        raise ValueError('a flipped picture cannot start from a mask: leave the flip out')
+    start = _start_like(inputs, sample.metainfo, mask, keep, head, strength)
+    return model.predict(inputs, [sample], start=start, steps=steps)[0]
+
+
+def _start_like(
+    inputs: Tensor,
+    meta: Mapping[str, Any],
+    mask: NDArray,
+    keep: NDArray | None,
+    head: DiffusionHead,
+    strength: float,
+) -> Start:
+    """The mask as class probabilities at the size of the network's input, padding included."""
+    classes = head.num_classes
+    given = torch.from_numpy(mask if mask.dtype.kind == 'f' else as_labels(mask))[None]
+    given = given.to(inputs.device)
+    if mask.dtype.kind == 'f' and mask.ndim == 2:
+        if classes != 2:
+            raise ValueError(
+                f'a soft mask (H, W) is for two classes, and the model has {classes}: give labels, '
+                'or the probabilities of all classes (K, H, W)'
+            )
+        given = torch.stack([1 - given, given], dim=1)
+    elif mask.ndim == 2:
+        too_large = given[(given >= classes) & (given != UNKNOWN)]
+        if len(too_large):
+            raise ValueError(
+                f'the mask holds the label {int(too_large.max())}, and the model knows {classes} '
+                f'classes: give labels from 0 to {classes - 1}, and {UNKNOWN} for what is unknown'
+            )
+        given = class_probabilities(given, classes, UNKNOWN)
+    kept = None if keep is None else torch.from_numpy(keep)[None].to(inputs.device)
+    start = Start(map=given.float(), strength=strength, keep=kept)
+    h, w = meta.get('img_shape', inputs.shape[2:])[:2]
+    start = resize_start(start, (h, w))
+    # padding has no class
+    probs = inputs.new_full((1, start.map.shape[1], *inputs.shape[2:]), 1 / start.map.shape[1])
+    probs[:, :, :h, :w] = start.map
+    if start.keep is not None:
+        kept = torch.zeros(1, *inputs.shape[2:], dtype=torch.bool, device=inputs.device)
+        kept[:, :h, :w] = start.keep
+    return Start(map=probs, strength=strength, keep=kept)

@@ -1,0 +1,162 @@
+"""Refine masks that lie in files: a folder of PNGs, or COCO's json."""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco
+
+from mmdiffseg.apis.masks import read_mask
+from mmdiffseg.apis.pictures import find_sources
+from mmdiffseg.apis.refine import normalised
+from mmdiffseg.apis.segmenter import Segmenter
+from mmdiffseg.datasets.files import read_json
+from mmdiffseg.datasets.transforms.load_instance_union import compress
+from mmdiffseg.models.refine import MaskRefiner, Target
+from mmdiffseg.models.refine.crops import cut
+
+
+def refine_folder(
+    segmenter: Segmenter,
+    *,
+    images: str | os.PathLike,
+    masks: str | os.PathLike,
+    out: str | os.PathLike,
+    overwrite: bool = False,
+    **options,
+) -> Iterator[Path]:
+    """Refine the masks of a folder of pictures.
+
+    Args:
+        segmenter: The model, see :func:`mmdiffseg.load`.
+        images: Folder of pictures.
+        masks: Folder of masks, PNGs of labels or of 0 and 255, named like the pictures.
+        out: Folder for the refined masks, in the values of the given ones.
+        overwrite: Replace masks that are there already.
+        **options: See :meth:`Segmenter.refine`.
+
+    Yields:
+        The files, when they are written.
+
+    Raises:
+        FileNotFoundError: A picture has no mask.
+        FileExistsError: A mask is there already.
+    """
+    sources = list(find_sources(images))
+    pairs = [(source, _mask_file(masks, source.name)) for source in sources]
+    for source, path in pairs:
+        target = Path(out) / Path(source.name).with_suffix('.png')
+        if target.exists() and not overwrite:
+            raise FileExistsError(
+                f'{target} exists: choose another folder, or replace it by overwrite=True'
+            )
+        given = read_mask(path)
+        labels = segmenter.refine(source, given, **options).labels
+        if given.max(initial=0) == 255 and set(np.unique(given).tolist()) <= {0, 255}:
+            labels = labels * np.uint8(255)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(labels).save(target)
+        yield target
+
+
+def _mask_file(folder: str | os.PathLike, name: str) -> Path:
+    path = Path(folder) / Path(name).with_suffix('.png')
+    if not path.is_file():
+        raise FileNotFoundError(f'{name} has no mask {path}: add it, or remove the picture')
+    return path
+
+
+def refine_coco(
+    segmenter: Segmenter,
+    *,
+    images: str | os.PathLike,
+    annotations: str | os.PathLike,
+    out: str | os.PathLike,
+    overwrite: bool = False,
+    **options,
+) -> int:
+    """Refine the masks of a COCO file, annotations or results, all of a picture in one batch.
+
+    ``segmentation`` (as compressed run lengths), ``area`` and ``bbox`` change; everything else,
+    scores and crowds included, is written as it was.
+
+    Args:
+        segmenter: A refiner, see :func:`mmdiffseg.load`.
+        images: Folder of the pictures.
+        annotations: The file: annotations with their images, or a list of results whose
+            ``image_id`` is the number that the picture is called by.
+        out: File to write.
+        overwrite: Replace a file that is there already.
+        **options: ``mode``, ``steps`` and ``strength`` of :meth:`MaskRefiner.refine`.
+
+    Returns:
+        How many masks have been refined.
+
+    Raises:
+        FileExistsError: The file to write is there already.
+        FileNotFoundError: A picture is missing.
+        ValueError: The model is no refiner.
+    """
+    model = segmenter.model
+    if not isinstance(model, MaskRefiner):
+        raise ValueError(f'{type(model).__name__} is no refiner: load one, or refine label maps')
+    if Path(out).exists() and not overwrite:
+        raise FileExistsError(f'{out} exists: choose another name, or overwrite=True')
+    content = read_json(annotations)
+    rows = content if isinstance(content, list) else content['annotations']
+    files = _picture_files(images, content)
+    by_picture = defaultdict(list)
+    for row in rows:
+        if row.get('segmentation') and not row.get('iscrowd'):
+            by_picture[row['image_id']].append(row)
+    refined = 0
+    for number, found in by_picture.items():
+        (source,) = find_sources(files(number))
+        pixels = source.read().pixels
+        h, w = pixels.shape[:2]
+        image = normalised(model, pixels)
+        targets = [
+            Target(
+                image=image,
+                mask=image.new_tensor(coco.decode(compress(row['segmentation'], h, w))) > 0,
+                name=f'{source.name}/{row.get("id", k)}',
+            )
+            for k, row in enumerate(found)
+        ]
+        for row, one in zip(found, model.refine(targets, **options), strict=True):
+            if one is not None:
+                mask = image.new_zeros(h, w)
+                cut(mask, one.box).copy_(one.probability >= 0.5)
+                row.update(_coco_row(mask.bool().cpu().numpy()))
+                refined += 1
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    Path(out).write_text(json.dumps(content))
+    return refined
+
+
+def _picture_files(folder: str | os.PathLike, content: dict | list):
+    if isinstance(content, dict):
+        names = {image['id']: image['file_name'] for image in content['images']}
+        return lambda number: Path(folder) / names[number]
+    by_number = {int(path.stem): path for path in Path(folder).iterdir() if path.stem.isdigit()}
+
+    def find(number: int) -> Path:
+        if number not in by_number:
+            raise FileNotFoundError(
+                f'no picture in {folder} is called by the number {number}: results without their '
+                'images need pictures that are, such as 000000000139.jpg'
+            )
+        return by_number[number]
+
+    return find
+
+
+def _coco_row(mask: np.ndarray) -> dict:
+    code = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    box, area = coco.toBbox(code).tolist(), int(coco.area(code))
+    code['counts'] = code['counts'].decode()
+    return dict(segmentation=code, bbox=box, area=area)

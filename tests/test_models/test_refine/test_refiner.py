@@ -1,0 +1,170 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mmdiffseg.diffusion import Draws, Start
+from mmdiffseg.models.refine import Target
+
+H, W = 40, 56
+
+
+def scene():
+    generator = torch.Generator().manual_seed(3)
+    image = torch.randn(3, H, W, generator=generator)
+    masks = torch.zeros(3, H, W, dtype=torch.bool)
+    masks[0, 4:16, 5:20] = True
+    masks[1, 20:36, 30:50] = True
+    masks[2, 0:3, 50:56] = True
+    return image, masks
+
+
+def targets(**options):
+    image, masks = scene()
+    return [Target(image=image, mask=m, name=f'a/{i}', **options) for i, m in enumerate(masks)]
+
+
+def by_hand(model, target, box, **options):
+    """One crop alone: cut, shrink, run the chain, enlarge."""
+    left, top, right, bottom = box
+    part = [x[..., top:bottom, left:right] for x in (target.image, target.mask.float()[None])]
+    image, mask = (
+        F.interpolate(x[None], (16, 16), mode='bilinear', align_corners=False) for x in part
+    )
+    start = Start(map=mask[:, 0] >= 0.5)
+    meta = dict(sample_id=f'{target.name}/{box}')
+    (chain,) = model.decode_head.chains([image], [meta], None, start, **options)
+    *_, last = chain
+    size = (bottom - top, right - left)
+    return F.interpolate(last.x0, size, mode='bilinear', align_corners=False)[0]
+
+
+def test_an_object_is_one_crop_with_a_margin(build_refiner):
+    model = build_refiner(dict(mode='object'))
+    boxes = [(3, 2, 22, 18), (28, 18, 52, 38), (48, 0, 56, 5)]
+    for target, one, box in zip(targets(), model.refine(targets()), boxes, strict=True):
+        assert one.box == box
+        torch.testing.assert_close(one.samples, by_hand(model, target, box), atol=1e-5, rtol=0)
+
+
+def test_batches_change_nothing_and_stay_below_their_bound(build_refiner, monkeypatch):
+    results, sizes = [], []
+    for max_batch in (1, 2, None):
+        model = build_refiner(max_batch=max_batch, generations=3)
+        denoise = model.decode_head.denoise
+        model.decode_head.denoise = lambda z, *args, f=denoise: sizes.append(len(z)) or f(z, *args)
+        results.append(model.refine(targets(), mode='patches'))
+        assert max(sizes) <= (max_batch or 99)
+        sizes.clear()
+    for other in results[1:]:
+        for one, same in zip(results[0], other, strict=True):
+            assert one.box == same.box and one.samples.shape[0] == 3
+            torch.testing.assert_close(one.samples, same.samples, atol=1e-5, rtol=0)
+
+
+def test_generations_differ_and_follow_names(build_refiner):
+    model = build_refiner(generations=2)
+    (one, *_), (again, *_) = model.refine(targets()), model.refine(targets()[:1])
+    torch.testing.assert_close(one.samples, again.samples, atol=1e-5, rtol=0)
+    assert not torch.allclose(one.samples[0], one.samples[1])
+    image, masks = scene()
+    (other,) = model.refine([Target(image=image, mask=masks[0], name='b')])
+    assert not torch.allclose(one.samples, other.samples)
+
+
+def test_recorded_draws_are_dealt_out_to_crops(build_refiner):
+    uniforms = {f'step{i}': torch.rand(6, 1, 16, 16) for i in range(5)}  # 2 generations x 3
+    model = build_refiner(generations=2, max_batch=2)
+    found = model.refine(targets(), mode='object', draws=Draws(uniforms))
+    for i, one in enumerate(found):
+        own = Draws({name: u[[i, 3 + i]] for name, u in uniforms.items()})
+        (alone,) = model.refine(targets()[i : i + 1], mode='object', draws=own)
+        torch.testing.assert_close(one.samples, alone.samples, atol=1e-5, rtol=0)
+
+
+def test_patches_average_and_leave_the_rest(build_refiner):
+    model = build_refiner()
+    image = scene()[0]
+    mask = torch.zeros(H, W, dtype=torch.bool)
+    mask[2:38, 2:54] = True  # wider than a crop, with an inside that no patch sees
+    (one,) = model.refine([Target(image=image, mask=mask, name='a')], mode='patches')
+    assert one.box == (0, 0, W, H)
+    assert (one.samples[0, 18:22, 20:36] == 1).all()
+
+
+def test_auto_takes_patches_where_a_crop_would_shrink_too_much(build_refiner):
+    model = build_refiner()
+    image = scene()[0]
+    small, large = (torch.zeros(H, W, dtype=torch.bool) for _ in range(2))
+    small[5:25, 5:25], large[5:35, 5:50] = True, True
+    assert model._boxes(small, 'auto') == [(3, 3, 27, 27)]
+    assert len(model._boxes(large, 'auto')) > 3
+    assert model.refine([Target(image=image, mask=large, name='a')])[0] is not None
+
+
+def test_global_and_local_steps(build_refiner):
+    model = build_refiner(dict(interpolation='nearest'))
+    times = []
+    predict = model.decode_head.predict_step
+    model.decode_head.predict_step = lambda z, t, c: times.append(int(t)) or predict(z, t, c)
+    target = targets()[1]
+    (one,) = model.refine([target], mode='global_local')
+    assert times[:5] == [5, 4, 3, 2, 1] and set(times[5:]) == {0}
+    assert one.box == (0, 0, W, H)
+    # outside of all patches stands the binary result of the global pass
+    whole = (model.refine([target], mode='whole', steps=5)[0].samples >= 0.5).float()
+    assert 0.1 < (one.samples == whole).float().mean() < 1
+
+
+@pytest.mark.parametrize('mode', ['object', 'patches', 'whole'])
+def test_kept_pixels_come_out_as_they_went_in(build_refiner, mode):
+    keep = torch.rand(H, W, generator=torch.Generator().manual_seed(0)) < 0.3
+    model = build_refiner()
+    held = model.refine(targets(keep=keep), mode=mode)
+    for target, one in zip(targets(), held, strict=True):
+        left, top, right, bottom = one.box
+        known, mask = (x[top:bottom, left:right] for x in (keep, target.mask))
+        assert torch.equal(one.samples[0][known], mask[known].float())
+    assert not torch.allclose(model.refine(targets(), mode=mode)[0].samples, held[0].samples)
+
+
+def test_what_is_too_small_or_empty_or_without_outline(build_refiner):
+    model = build_refiner(dict(mode='object'))
+    image = scene()[0]
+    empty = torch.zeros(H, W, dtype=torch.bool)
+    dot, full = empty.clone(), ~empty
+    dot[5, 5] = True
+    made = [Target(image=image, mask=m, name='a') for m in (empty, dot, full)]
+    found = model.refine(made)
+    assert found[:2] == [None, None] and found[2].box == (0, 0, W, H)
+    assert model.refine(made, mode='patches') == [None, None, None]
+    assert model.refine(made, mode='global_local')[:2] == [None, None]
+    assert model.refine([]) == []
+    with pytest.raises(ValueError, match="mode must be one of .*, got 'slide'"):
+        model.refine(made, mode='slide')
+
+
+def samples_of(labels, **meta):
+    meta = dict(img_path='a.png', img_shape=(H, W), ori_shape=(H, W), **meta)
+    return SegDataSample(metainfo=meta, coarse_sem_seg=PixelData(data=labels[None]))
+
+
+def test_a_test_run_refines_classes_of_pictures_that_are_padded(build_refiner):
+    model = build_refiner()
+    image, masks = scene()
+    labels = (masks * torch.tensor([1, 2, 0]).view(3, 1, 1)).sum(dim=0)
+    padded = F.pad(image, (0, 8, 0, 8))[None]
+    (sample,) = model.predict(padded, [samples_of(labels)])
+    assert sample.pred_sem_seg.data.shape == (1, H, W)
+    assert set(sample.pred_sem_seg.data.unique().tolist()) <= {0, 1, 2}
+    assert 'seg_prob' not in sample
+    (binary,) = model.predict(padded, [samples_of((labels == 1).long())])
+    box = model._boxes(labels == 1, 'auto')[0]
+    expected = by_hand(model, Target(image=image, mask=labels == 1, name='a.png/None/1'), box)
+    left, top, right, bottom = box
+    found = binary.seg_prob.data[:, top:bottom, left:right]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert torch.equal(binary.seg_prob.data >= 0.5, binary.pred_sem_seg.data == 1)
+    with pytest.raises(ValueError, match='the coarse mask of a.png is 20x40, its image 56x40'):
+        model.predict(padded, [samples_of(labels[:, :20])])
