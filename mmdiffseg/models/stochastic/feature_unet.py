@@ -13,7 +13,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     GroupNorm32,
     ResBlock,
     TimeSequential,
-    check_stride,
+    check_image,
     decoder_blocks,
     encoder_blocks,
 )
@@ -146,7 +146,7 @@ class FeatureMapUNet(BaseModule):
         Raises:
             ValueError: H or W is not a multiple of ``stride``, or there is not one map per level.
         """
-        check_stride(self, image)
+        check_image(self, image)
         if len(features) != len(self.lateral):
             raise ValueError(
                 f'{type(self).__name__} reads {len(self.lateral)} maps of features beside the '
