@@ -196,13 +196,26 @@ def test_precision(tiny, load_untrained, picture):
 
 
 def test_the_guarantee_of_a_model_is_applied(tiny, picture):
-    assert tiny(picture).inner is None
+    assert tiny(picture).label_set is None
     tiny.meta['guarantee'] = dict(
-        kind='threshold', risk='iou', source='probability', value=0.6, settings=dict(generations=2)
+        kind='set', risk='missed', source='probability', value=0.6, settings=dict(generations=2)
     )
     result = tiny(picture)
+    admitted = result.label_set.sum(axis=0)
+    assert result.label_set.shape == result.probability.shape
+    assert admitted.min() == 1 and admitted.max() > 1
+    assert np.array_equal(result.label_set.any(axis=0), np.ones((48, 64), bool))
+    assert np.take_along_axis(result.label_set, result.labels[None].astype(int), axis=0).all()
+    # nothing is promised for other settings
+    assert tiny(picture, generations=1).label_set is None
+
+
+def test_two_classes_have_an_inner_and_an_outer_mask(load_untrained, picture):
+    model = load_untrained('segdiff/segdiff_tiny_dsb2018')
+    model.meta['guarantee'] = dict(
+        kind='threshold', risk='iou', source='probability', value=0.6, settings={}
+    )
+    result = model(picture, steps=1, generations=1)
     foreground = result.probability[1].astype(np.float64)
     assert np.array_equal(result.inner, foreground > 0.6)
     assert np.array_equal(result.outer, foreground >= 0.4)
-    # nothing is promised for other settings
-    assert tiny(picture, generations=1).inner is None
