@@ -15,12 +15,13 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
+from mmdiffseg.engine.hooks.preview_hook import PREVIEW_PICTURES
 from mmdiffseg.engine.hooks.progress_hook import in_words
 
 #: iterations of a training without a bound
 ITERATIONS = 3000
-#: fewer teach a network from scratch next to nothing
-FEW_ITERATIONS = 100
+#: fewer teach a network from scratch little
+FEW_ITERATIONS = 50
 #: the most that validation may take of the time
 VALIDATION_SHARE = 0.25
 #: what is planned of the time for training: previews and other users of the machine take some, too
@@ -55,16 +56,16 @@ def plan(
     training = PLANNED_SHARE * training_seconds(cfg, end)
     fit = max(int(training / cfg.seconds['iteration']), 1)
     if fit < min(FEW_ITERATIONS, iterations or FEW_ITERATIONS):
-        notes.append(f'{fit} iterations fit into the time, which teach next to nothing.')
+        notes.append(f'{fit} iterations fit into the time, which are few.')
     return min(fit, iterations or fit), notes
 
 
 def training_seconds(cfg: ConfigDict, end: float) -> float:
-    """Seconds from now on that the validation leaves."""
+    """Seconds from now on that the validation and the preview of its end leave."""
     dataset = cfg.val_dataloader.dataset
     names = Path(dataset.ann_file).read_text(encoding='utf-8').splitlines()
     scored = len(dataset.get('indices') or names)
-    return end - time.monotonic() - scored * cfg.seconds['picture']
+    return end - time.monotonic() - (scored + PREVIEW_PICTURES) * cfg.seconds['picture']
 
 
 def in_minutes(cfg: ConfigDict) -> str:

@@ -20,6 +20,8 @@ from torch import nn
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization.pages.labels import draw_panel
 
+PREVIEW_PICTURES = 4
+
 
 @HOOKS.register_module()
 class PreviewHook(Hook):
@@ -34,7 +36,9 @@ class PreviewHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, *, out_file: str, pictures: int = 4, seconds: float = 60.0) -> None:
+    def __init__(
+        self, *, out_file: str, pictures: int = PREVIEW_PICTURES, seconds: float = 60.0
+    ) -> None:
         self.out_file = Path(out_file)
         self.pictures = pictures
         self.seconds = seconds
