@@ -15,7 +15,6 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from numpy.typing import NDArray
 
-from mmdiffseg.engine.hooks.preview_hook import PREVIEW_PICTURES
 from mmdiffseg.engine.hooks.progress_hook import in_words
 
 #: iterations of a training without a bound
@@ -61,11 +60,11 @@ def plan(
 
 
 def training_seconds(cfg: ConfigDict, end: float) -> float:
-    """Seconds from now on that the validation and the preview of its end leave."""
+    """Seconds from now on that the validation leaves."""
     dataset = cfg.val_dataloader.dataset
     names = Path(dataset.ann_file).read_text(encoding='utf-8').splitlines()
     scored = len(dataset.get('indices') or names)
-    return end - time.monotonic() - (scored + PREVIEW_PICTURES) * cfg.seconds['picture']
+    return end - time.monotonic() - scored * cfg.seconds['picture']
 
 
 def in_minutes(cfg: ConfigDict) -> str:

@@ -1,6 +1,7 @@
 """A picture of what the model has learned so far, which renews itself."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
@@ -13,6 +14,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
@@ -20,12 +22,13 @@ from torch import nn
 from mmdiffseg.registry import HOOKS
 from mmdiffseg.visualization.pages.labels import draw_panel
 
-PREVIEW_PICTURES = 4
-
 
 @HOOKS.register_module()
 class PreviewHook(Hook):
     """Draws a few validation pictures with truth and prediction, again and again into one file.
+
+    While the model trains they are predicted for this; at the end the validation has done it. It
+    has to run in batches of one picture.
 
     Args:
         out_file: The file.
@@ -36,9 +39,7 @@ class PreviewHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(
-        self, *, out_file: str, pictures: int = PREVIEW_PICTURES, seconds: float = 60.0
-    ) -> None:
+    def __init__(self, *, out_file: str, pictures: int = 4, seconds: float = 60.0) -> None:
         self.out_file = Path(out_file)
         self.pictures = pictures
         self.seconds = seconds
@@ -61,26 +62,49 @@ class PreviewHook(Hook):
             end = time.monotonic()
             self._next = end + max(self.seconds, 10 * (end - start))
 
-    def after_train(self, runner: Runner) -> None:
-        """Draw the end."""
-        self._draw(runner)
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Begin a page."""
+        self._rows = []
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[SegDataSample] | None = None,
+    ) -> None:
+        """Draw a picture, if it is one of those to show."""
+        dataset = runner.val_dataloader.dataset
+        if is_main_process() and batch_idx in self._chosen(len(dataset)):
+            self._rows.append(draw_sample(outputs[0], dataset.metainfo))
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the page."""
+        if is_main_process():
+            self._write()
+
+    def _chosen(self, count: int) -> list[int]:
+        """Which of some pictures to show."""
+        return np.linspace(0, count - 1, min(self.pictures, count)).round().astype(int).tolist()
 
     @torch.no_grad()
     def _draw(self, runner: Runner) -> None:
         if not is_main_process():
             return
         dataset = runner.val_dataloader.dataset
-        chosen = np.linspace(0, len(dataset) - 1, min(self.pictures, len(dataset)))
         model = _averaged(runner)
         training = model.training
         model.eval()
-        rows = []
-        for index in chosen.round().astype(int):
+        self._rows = []
+        for index in self._chosen(len(dataset)):
             (sample,) = model.val_step(pseudo_collate([dataset[index]]))
-            rows.append(draw_sample(sample, dataset.metainfo))
+            self._rows.append(draw_sample(sample, dataset.metainfo))
         model.train(training)
+        self._write()
+
+    def _write(self) -> None:
         unfinished = self.out_file.with_suffix('.part')
-        Image.fromarray(stack(rows)).save(unfinished, format='PNG')
+        Image.fromarray(stack(self._rows)).save(unfinished, format='PNG')
         unfinished.replace(self.out_file)  # whoever looks at it never sees half of it
 
 
@@ -91,7 +115,7 @@ def _averaged(runner: Runner) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def draw_sample(sample, meta: dict) -> NDArray[np.uint8]:
+def draw_sample(sample: SegDataSample, meta: dict) -> NDArray[np.uint8]:
     """The row of a picture: itself, its truth or that of up to three raters, its prediction."""
     image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
     maps = {}
