@@ -85,8 +85,18 @@ def base_config(base: Mapping[str, Any]) -> ConfigDict:
     """
     cfg = _read(METHODS['stochastic'])
     cfg.optim_wrapper.optimizer.lr *= FINE_TUNING
-    cfg.model = ConfigDict(base['model'])
+    cfg.model = ConfigDict(_without_pretrained(base['model']))
     return cfg
+
+
+def _without_pretrained(config: Any) -> Any:
+    """A config whose parts start from no weights of their own, as those of the base follow."""
+    if isinstance(config, Mapping):
+        start = ('pretrained', 'init_cfg')
+        return {k: None if k in start else _without_pretrained(v) for k, v in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(map(_without_pretrained, config))
+    return config
 
 
 def set_sizes(cfg: ConfigDict, facts: Facts, *, method: str, gpu: bool) -> list[dict]:

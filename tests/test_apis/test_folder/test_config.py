@@ -3,7 +3,14 @@ import pytest
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from mmdiffseg.apis.folder.check import look_into
-from mmdiffseg.apis.folder.config import METHODS, method_config, set_data, set_length, set_sizes
+from mmdiffseg.apis.folder.config import (
+    METHODS,
+    base_config,
+    method_config,
+    set_data,
+    set_length,
+    set_sizes,
+)
 from mmdiffseg.apis.folder.pairs import pair_files
 
 
@@ -41,7 +48,7 @@ def test_a_gpu_takes_larger_crops(draw, tmp_path):
 
 
 def test_tiny_pictures(draw, tmp_path):
-    cfg = configure(tmp_path, draw.pairs(tmp_path, 2, size=(26, 24)))
+    cfg = configure(tmp_path, draw.pairs(tmp_path, 2, size=(40, 30)))
     assert cfg.crop_size == (32, 32)
 
 
@@ -65,3 +72,12 @@ def test_length_stretches_the_schedule():
     assert cfg.custom_hooks[1].momentum == pytest.approx(20 / 300)
     set_length(cfg, 1)  # every schedule still has an iteration of its own
     assert [(s.begin, s.end) for s in cfg.param_scheduler] == [(0, 1), (1, 2)]
+
+
+def test_a_base_needs_no_pretrained_weights():
+    weights = dict(pretrained='net.in1k', init_cfg=dict(type='Pretrained', checkpoint='net.pth'))
+    cfg = base_config(dict(model=dict(type='M', backbone=dict(type='B', inner=[weights], depth=2))))
+    inner = dict(pretrained=None, init_cfg=None)
+    assert cfg.model == dict(type='M', backbone=dict(type='B', inner=[inner], depth=2))
+    scratch = method_config('stochastic', num_classes=2)
+    assert cfg.optim_wrapper.optimizer.lr < scratch.optim_wrapper.optimizer.lr
