@@ -11,6 +11,7 @@ from mmdiffseg.version import __version__
 #: what each command does; its module has `add_arguments(parser)` and `run(args)`
 COMMANDS = dict(
     predict='segment pictures, folders or a video',
+    train='train a model on folders of pictures and masks',
     models='list the models that come with the package',
     info='tell what a model is and what can be set',
     convert='make a model folder of a config and a checkpoint',
