@@ -4,19 +4,20 @@ import os
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
 
-from mmdiffseg.apis.classes import describe_classes
 from mmdiffseg.apis.model_folder import CARD, CONFIG, WEIGHTS, load_weights, read_model_folder
-from mmdiffseg.apis.segmenter import Segmenter
-from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.compat.stored_config import check_plain_config, read_config
-from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.engine.command_line import read_config as read_config_file
+from mmdiffseg.engine.launch import import_models
+
+if TYPE_CHECKING:  # the networks are imported when it is known which
+    from torch import nn
+
+    from mmdiffseg.apis.segmenter import Segmenter
 
 ZOO = Path(__file__).resolve().parents[1] / 'zoo'
 HUB_ID = re.compile(r'(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?')
@@ -31,7 +32,7 @@ def load(
     checkpoint: str | os.PathLike | None = None,
     device: str | None = None,
     precision: str = 'auto',
-) -> Segmenter:
+) -> 'Segmenter':
     """Load a model.
 
     Args:
@@ -55,17 +56,25 @@ def load(
     """
     if (source is None) == (config is None and checkpoint is None):
         raise ValueError('give either the name or folder of a model, or a config and checkpoint')
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if source is not None:
         found = read_model_folder(find_model(source))
-        config, meta = Config(found.config), found.meta
-        model = build_model(config)
-        load_weights(model, found.weights)
-        meta = {**meta, **describe_classes(model, config, meta), 'source': str(source)}
+        config, weights = Config(found.config), {}
     else:
-        weights = {} if checkpoint is None else load_checkpoint_file(checkpoint)
+        weights = {} if checkpoint is None else _read_checkpoint(checkpoint)
         config = _config_of(config, weights, checkpoint)
-        model = build_model(config)
+    model = build_model(config)
+
+    import torch
+
+    from mmdiffseg.apis.classes import describe_classes
+    from mmdiffseg.apis.segmenter import Segmenter
+    from mmdiffseg.models.weights import load_exactly
+
+    if source is not None:
+        load_weights(model, found.weights)
+        classes = describe_classes(model, config, found.meta)
+        meta = {**found.meta, **classes, 'source': str(source)}
+    else:
         if checkpoint is None:
             warnings.warn(
                 'the model is not trained, so its results mean nothing: give a checkpoint',
@@ -80,10 +89,17 @@ def load(
             meta['guarantee'] = stored['guarantee']
     if meta.get('guarantee'):
         _check_guarantee(meta, model)
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return Segmenter(model=model, config=config, meta=meta, device=device, precision=precision)
 
 
-def _check_guarantee(meta: dict, model: nn.Module) -> None:
+def _read_checkpoint(file: str | os.PathLike) -> dict:
+    from mmdiffseg.compat.checkpoint import load_checkpoint_file
+
+    return load_checkpoint_file(file)
+
+
+def _check_guarantee(meta: dict, model: 'nn.Module') -> None:
     from mmdiffseg.evaluation.conformal import check_guarantee, fingerprint
 
     # what it says of the steps is looked at when the model is asked, which may change them
@@ -132,9 +148,7 @@ def _config_of(
     if isinstance(config, Config):
         return config
     if config is not None:
-        if not Path(config).is_file():
-            raise FileNotFoundError(f'there is no config {config}')
-        return Config.fromfile(config)
+        return read_config_file(str(config), {})
     text = checkpoint.get('meta', {}).get('cfg')
     if not isinstance(text, str):
         raise ValueError(f'{source} holds no config: give the one it was trained with')
@@ -143,10 +157,14 @@ def _config_of(
     return Config(plain)
 
 
-def build_model(config: Config) -> nn.Module:
+def build_model(config: Config) -> 'nn.Module':
     """Build the model of a config, without the weights that its training began with."""
     if 'model' not in config:
         raise ValueError('the config has no model: give the config of one')
+    import_models(config)
+
+    from mmengine.model import revert_sync_batchnorm
+
     scope = config.get('default_scope', 'mmseg')
     settings = (
         {**config.model, 'pretrained': None} if 'pretrained' in config.model else config.model

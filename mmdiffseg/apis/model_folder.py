@@ -5,18 +5,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.config import Config
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor, nn
 
-from mmdiffseg.apis.model_card import model_card
 from mmdiffseg.compat.stored_config import check_plain_config
-from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.version import __version__
+
+if TYPE_CHECKING:  # a folder is read, and told of, without torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
 WEIGHTS, CONFIG, CARD, PICTURE = 'model.safetensors', 'config.json', 'README.md', 'picture.png'
 #: marks a tuple, which JSON does not know
@@ -43,11 +41,11 @@ class ModelFolder:
 def write_model_folder(
     folder: str | os.PathLike,
     *,
-    model: nn.Module,
+    model: 'nn.Module',
     config: Config | Mapping[str, Any],
     meta: Mapping[str, Any],
     card: Mapping[str, Any],
-    picture: NDArray | None = None,
+    picture: 'NDArray | None' = None,
     half: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -71,7 +69,10 @@ def write_model_folder(
         ValueError: The config is no plain data or names code outside of OpenMMLab, or a weight is
             not finite, maybe only as float16.
     """
+    from PIL import Image
     from safetensors.torch import save_file
+
+    from mmdiffseg.apis.model_card import model_card
 
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -141,7 +142,7 @@ def read_model_folder(folder: str | os.PathLike) -> ModelFolder:
     )
 
 
-def load_weights(model: nn.Module, file: Path) -> None:
+def load_weights(model: 'nn.Module', file: Path) -> None:
     """Copy the weights of a model folder into its model; floats are cast to those of the model.
 
     Raises:
@@ -149,6 +150,8 @@ def load_weights(model: nn.Module, file: Path) -> None:
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    from mmdiffseg.models.weights import load_exactly
 
     try:
         weights = load_file(file)
@@ -159,7 +162,9 @@ def load_weights(model: nn.Module, file: Path) -> None:
     load_exactly(model, weights, source=str(file))
 
 
-def _stored(name: str, value: Tensor, half: bool) -> Tensor:
+def _stored(name: str, value: 'Tensor', half: bool) -> 'Tensor':
+    import torch
+
     # a copy, because two names of one tensor cannot be stored
     value = value.detach().cpu().clone().contiguous()
     if half and value.dtype == torch.float32:
@@ -168,7 +173,7 @@ def _stored(name: str, value: Tensor, half: bool) -> Tensor:
     return value
 
 
-def _check_finite(name: str, value: Tensor, source: str) -> None:
+def _check_finite(name: str, value: 'Tensor', source: str) -> None:
     if value.is_floating_point() and not value.isfinite().all():
         raise ValueError(
             f'{source} holds weights that are not finite, such as {name}: take an earlier '

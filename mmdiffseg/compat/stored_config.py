@@ -8,10 +8,11 @@ any function of any module as a `type`.
 import ast
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 SCOPES = ('mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpretrain', 'mmdiffseg')
-# A class that one of them registers; a name without a dot is only looked up among the registered.
+# A class that one of them registers; a name without a dot may be a module, see `_is_module`.
 _NAMING = ('type', '_scope_', 'default_scope')
 _REGISTERED = re.compile(rf'(({"|".join(SCOPES)})\.[A-Z])?\w+')
 
@@ -86,9 +87,21 @@ def check_plain_config(config: dict[str, Any]) -> None:
         if str(module).partition('.')[0] not in SCOPES:
             raise ValueError(f'the config imports {module}')
     for key, name in _names(config):
-        known = _REGISTERED.fullmatch(str(name)) if key == 'type' else name in (None, *SCOPES)
+        if key == 'type':
+            known = _REGISTERED.fullmatch(str(name)) and not _is_module(str(name))
+        else:
+            known = name in (None, *SCOPES)
         if not known:
             raise ValueError(f'the config gives {name} as its {key}')
+
+
+def _is_module(name: str) -> bool:
+    """Whether mmengine, which finds no such class, would import a module of this name."""
+    try:
+        spec = None if '.' in name else find_spec(name)
+    except ValueError:  # such as __main__
+        return True
+    return spec is not None and spec.origin is not None  # a folder alone runs nothing
 
 
 def _names(value: Any) -> Iterator[tuple[str, Any]]:

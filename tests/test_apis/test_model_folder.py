@@ -133,6 +133,9 @@ def test_nothing_in_a_folder_is_run(folder, tmp_path):
         ('config__model__type', 'os.system', 'gives os.system as its type'),
         ('config__custom_imports', dict(imports=['antigravity']), 'imports antigravity'),
         ('config__x', [dict(type='builtins.eval')], 'gives builtins.eval as its type'),
+        # mmengine imports what it finds registered nowhere
+        ('config__x', dict(type='antigravity'), 'gives antigravity as its type'),
+        ('config__x', dict(type='__main__'), 'gives __main__ as its type'),
     ):
         before = (folder / 'config.json').read_text()
         change(folder, **{path: value})

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -219,3 +221,11 @@ def test_two_classes_have_an_inner_and_an_outer_mask(load_untrained, picture):
     foreground = result.probability[1].astype(np.float64)
     assert np.array_equal(result.inner, foreground > 0.6)
     assert np.array_equal(result.outer, foreground >= 0.4)
+
+
+def test_two_callers_at_once_keep_their_own_settings(tiny, picture):
+    with ThreadPoolExecutor(2) as pool:
+        counts = range(1, 7)
+        results = pool.map(lambda g: tiny([picture] * 2, generations=g), counts)
+        assert [[len(r.samples) for r in both] for both in results] == [[g, g] for g in counts]
+    assert tiny.settings['generations'] == 2
