@@ -1,15 +1,16 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import REPO
 from mmengine.config import Config
 from PIL import Image
 
 import mmdiffseg
 from mmdiffseg.apis.load import build_model
 
+REPO = Path(__file__).parents[2]
 REPORT, CONFORMAL = 'analysis_tools/trust_report.py', 'analysis_tools/conformal.py'
 IMAGES = 30
 CONFIG = """
@@ -63,19 +64,11 @@ def world(tmp_path_factory):
 
 def test_one_report_about_two_models(world, call_tool, capsys, tmp_path):
     one, two = (str(world / name) for name in ('one.pth', 'two.pth'))
-    options = [
-        '--temperature',
-        0.3,
-        '--corrupt',
-        'blur',
-        '--resamples',
-        20,
-        '--out-dir',
-        tmp_path / 'r',
-    ]
+    out_dir = tmp_path / 'r'
+    options = ['--temperature', 0.3, '--corrupt', 'blur', '--resamples', 20, '--out-dir', out_dir]
     call_tool(REPORT, world / 'fcn.py', one, '--against', world / 'fcn.py', two, *options)
     names = [f'fcn ({path})' for path in (one, two)]
-    record = json.loads((tmp_path / 'r/report.json').read_text())
+    record = json.loads((out_dir / 'report.json').read_text())
     assert list(record['models']) == names and record['baseline'] == names[1]
     assert list(record['differences']) == names[:1] and record['images'] == 21
     assert all(model['temperature'] != 1 for model in record['models'].values())
@@ -83,7 +76,7 @@ def test_one_report_about_two_models(world, call_tool, capsys, tmp_path):
     # without any blur it is the report itself
     clean = record['corruptions']['blur'][names[0]][0]
     assert clean['ECE'] == record['models'][names[0]]['measures']['ECE']['value']
-    page = (tmp_path / 'r/report.html').read_text()
+    page = (out_dir / 'report.html').read_text()
     assert 'least sure of' in page and 'When pictures get worse' in page
     printed = capsys.readouterr().out
     assert 'image_AUROC/own' in printed and 'can be told' in printed
