@@ -138,7 +138,7 @@ def test_splits_and_pages(world, call_tool, capsys, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['calibrate', '--alpha', 1], '--alpha 1 must lie between 0 and 1'),
+        (['calibrate', '--alpha', 1], 'alpha=1 must lie between 0 and 1'),
         (['calibrate', '--alpha', 0.01], '30 calibration images are too few.* 99 are the fewest'),
         (['calibrate', '--share', 0], r'--share 0 must lie in \(0, 1\]'),
         (['calibrate', '--data-root', 'empty'], 'none of the 30 images .* has foreground'),
@@ -146,7 +146,8 @@ def test_splits_and_pages(world, call_tool, capsys, tmp_path):
         (['calibrate', '--from-samples'], 'fitted on samples and the model drew none'),
         (['calibrate', '--kind', 'set', '--risk', 'iou'], "can promise risk='missed' only"),
         (['check', '--corrupt', 'fog', 1], '--corrupt fog 1: give one of'),
-        (['check', '--alpha', 0.05], '15 of 30 images to calibrate on do not do for alpha=0.05'),
+        (['check', '--share', 1], 'a share of 1 of 30 images leaves none to test on'),
+        (['check', '--alpha', 0.05], '15 calibration images are too few.* 19 are the fewest'),
     ],
 )
 def test_promises_that_cannot_be_made(world, call_tool, monkeypatch, arguments, sentence):
