@@ -8,6 +8,7 @@ from mmengine.config import Config
 from PIL import Image
 
 import mmdiffseg
+from mmdiffseg import cli
 from mmdiffseg.apis.load import build_model
 
 REPO = Path(__file__).parents[2]
@@ -167,6 +168,14 @@ def test_promises_that_cannot_be_made(world, call_tool, monkeypatch, arguments, 
 def test_reports_that_cannot_be_made(world, call_tool, options, sentence):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         call_tool(REPORT, world / 'fcn.py', world / 'one.pth', *options)
+
+
+def test_the_command_makes_the_same_report(world, capsys, tmp_path):
+    arguments = ['report', world / 'fcn.py', world / 'one.pth', '--images', 4, '--resamples', 5]
+    args = cli.parse_args([str(argument) for argument in [*arguments, '--out-dir', tmp_path / 'r']])
+    record = args.run(args)
+    assert record == json.loads((tmp_path / 'r/report.json').read_text())
+    assert record['images'] == 4 and (tmp_path / 'r/report.html').exists()
 
 
 def test_images_without_labels_are_named(world, call_tool, tmp_path):
