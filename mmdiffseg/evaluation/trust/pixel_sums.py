@@ -128,7 +128,7 @@ def pixel_measures(sums: Mapping[str, NDArray]) -> dict[str, float]:
     pixels, errors, brier, nll = sums['totals']
     both, predicted, true = sums['areas']
     union = predicted + true - both
-    brier /= pixels
+    brier = float(brier / pixels)
     measures = dict(
         mIoU=float((both[union > 0] / union[union > 0]).mean()),
         accuracy=float(1 - errors / pixels),
@@ -136,7 +136,7 @@ def pixel_measures(sums: Mapping[str, NDArray]) -> dict[str, float]:
         ECE_adaptive=adaptive_error(sums['confidence']),
         ECE_classes=class_wise_error(sums['classes']),
         NLL=float(nll / pixels),
-        Brier=float(brier),
+        Brier=brier,
     )
     parts = split_brier(brier, sums['classes'])
     measures |= {f'Brier_{name}': value for name, value in parts.items()}
