@@ -274,4 +274,4 @@ def _panel(picture: 'NDArray', image: 'LabelledPrediction', meta: dict) -> 'NDAr
     for name, map_ in maps.items():
         if map_ is not None:
             sample.set_data({name: PixelData(data=torch.from_numpy(map_)[None])})
-    return draw_panel(picture, sample, {'prediction': sample.pred_sem_seg}, meta)
+    return draw_panel(picture, sample, {'prediction': sample.pred_sem_seg}, meta, columns=5)

@@ -113,7 +113,10 @@ class Account:
             numbers |= self._test_guarantee(image)
         self.names.append(Path(image.path).name)
         self._numbers.append(numbers)
-        self._show(image, numbers)
+        own = maps.get('model', maps['entropy']).cpu().numpy()
+        # without what is large and not shown
+        shown = replace(image, probability=None, samples=None, uncertainty=own)
+        self._show(shown, numbers)
 
     def _test_guarantee(self, image: LabelledPrediction) -> dict[str, float]:
         # a guarantee is about the model as it is, at no temperature
@@ -153,10 +156,8 @@ class Account:
 
     def _show(self, image: LabelledPrediction, numbers: dict[str, float]) -> None:
         doubt = next(numbers[f'doubt/{name}'] for name in DECIDES if f'doubt/{name}' in numbers)
-        # without what is large and not shown
-        slim = replace(image, probability=None, samples=None)
         for shown, order in ((self.surest, doubt), (self.least_sure, -doubt)):
-            shown.append((order, len(self.names), slim))
+            shown.append((order, len(self.names), image))
             shown.sort(key=lambda entry: entry[:2])
             del shown[SHOWN:]
 
