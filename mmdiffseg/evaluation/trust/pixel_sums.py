@@ -50,7 +50,7 @@ def sum_pixels(
     confidence = probs.gather(0, predicted[None])[0]
     right = predicted == labels
     of_truth = log_probs.gather(0, labels[None])[0].double()  # (N,)
-    brier = probs.double().square().sum() - 2 * of_truth.exp().sum() + len(labels)
+    brier = probs.square().sum(dtype=torch.float64) - 2 * of_truth.exp().sum() + len(labels)
     totals = torch.stack(
         [
             right.new_tensor(len(labels), dtype=torch.float64),
@@ -69,10 +69,8 @@ def sum_pixels(
         classes=_bin_classes(probs, labels),
     )
     for name, map_ in uncertainties.items():
-        group = group_pixels(map_)
-        sums[RANK + name] = torch.stack(
-            [torch.bincount(x, minlength=GROUPS) for x in (group, group[~right])]
-        )
+        of_right, of_wrong = _count_by(~right, group_pixels(map_), GROUPS)
+        sums[RANK + name] = torch.stack([of_right + of_wrong, of_wrong])
     return {name: x.cpu().numpy().astype(np.float64) for name, x in sums.items()}
 
 
@@ -89,16 +87,17 @@ def group_pixels(uncertainty: Tensor) -> Tensor:
     return (bits - _SMALLEST_GROUP + 1).clamp_(0, GROUPS - 1)
 
 
+def _count_by(event: Tensor, index: Tensor, bins: int) -> Tensor:
+    """Pixels (2, bins) of each bin without and with an event."""
+    counts = torch.bincount(index + bins * event, minlength=2 * bins)
+    return counts.unflatten(0, (2, bins)).double()
+
+
 def _bin(prob: Tensor, hits: Tensor, bins: int) -> Tensor:
     prob = prob.double()
     index = (prob * bins).long().clamp_(0, bins - 1)
-    return torch.stack(
-        [
-            torch.bincount(index, minlength=bins).double(),
-            torch.bincount(index, prob, minlength=bins),
-            torch.bincount(index[hits], minlength=bins).double(),
-        ]
-    )
+    missed, hit = _count_by(hits, index, bins)
+    return torch.stack([missed + hit, torch.bincount(index, prob, minlength=bins), hit])
 
 
 def _bin_classes(probs: Tensor, labels: Tensor) -> Tensor:
