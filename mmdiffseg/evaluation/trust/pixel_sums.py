@@ -22,6 +22,8 @@ from mmdiffseg.evaluation.trust.calibration import (
 from mmdiffseg.evaluation.trust.ranking import GROUPS, OCTAVES, PER_OCTAVE, aurc, auroc, ause
 
 RANK = 'rank/'
+#: values of all classes to bin at once, for an image of many classes needs much memory
+AT_ONCE = 2**22
 #: 2^-32 as the upper bits of a float32: 8 bits of exponent, then log2(PER_OCTAVE) of mantissa
 _SMALLEST_GROUP = (127 - OCTAVES) * PER_OCTAVE
 _DROPPED_BITS = 23 - (PER_OCTAVE.bit_length() - 1)
@@ -101,17 +103,18 @@ def _bin(prob: Tensor, hits: Tensor, bins: int) -> Tensor:
 
 
 def _bin_classes(probs: Tensor, labels: Tensor) -> Tensor:
-    count = len(probs)
-    index = (probs * BINS).long().clamp_(0, BINS - 1)  # (K, N)
-    index += torch.arange(0, count * BINS, BINS, device=index.device)[:, None]
-    flat, size = index.flatten(), count * BINS
-    of_truth = index.gather(0, labels[None])[0]
-    sums = [
-        torch.bincount(flat, minlength=size).double(),
-        torch.bincount(flat, probs.flatten().double(), minlength=size),
-        torch.bincount(of_truth, minlength=size).double(),
-    ]
-    return torch.stack(sums).unflatten(1, (count, BINS))
+    count, pixels = probs.shape
+    parts = []
+    for some in probs.split(max(1, AT_ONCE // pixels)):
+        index = (some * BINS).long().clamp_(0, BINS - 1)  # (k, N)
+        index += torch.arange(0, len(some) * BINS, BINS, device=index.device)[:, None]
+        flat, size = index.flatten(), len(some) * BINS
+        weights = some.flatten().double()
+        both = [torch.bincount(flat, w, minlength=size).double() for w in (None, weights)]
+        parts.append(torch.stack(both).unflatten(1, (-1, BINS)))  # (2, k, bins)
+    of_truth = (probs.gather(0, labels[None])[0] * BINS).long().clamp_(0, BINS - 1)
+    hits = torch.bincount(labels * BINS + of_truth, minlength=count * BINS)
+    return torch.cat([torch.cat(parts, dim=1), hits.double().unflatten(0, (1, count, BINS))])
 
 
 def pixel_measures(sums: Mapping[str, NDArray]) -> dict[str, float]:
