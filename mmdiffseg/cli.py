@@ -15,6 +15,7 @@ COMMANDS = dict(
     models='list the models that come with the package',
     info='tell what a model is and what can be set',
     convert='make a model folder of a config and a checkpoint',
+    report='measure how far models can be trusted',
 )
 
 

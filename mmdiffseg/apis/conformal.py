@@ -84,12 +84,6 @@ def _add_task(tasks, name: str, summary: str) -> ArgumentParser:
 
 def main(args: Namespace) -> dict | list[dict] | None:
     """Do the task."""
-    for alpha in np.atleast_1d(getattr(args, 'alpha', SHOWN)):
-        if not 0 < alpha < 1:
-            raise ValueError(
-                f'--alpha {alpha:g} must lie between 0 and 1, without these: it is the promised '
-                'risk, such as 0.1'
-            )
     if not 0 < args.share <= 1:
         raise ValueError(f'--share {args.share:g} must lie in (0, 1]')
     cfg = command_line.read_config(args.config, args.cfg_options)
@@ -209,12 +203,15 @@ def _curves(
     from mmengine.utils import track_iter_progress
 
     from mmdiffseg.apis.labelled import build_pictures, predict
-    from mmdiffseg.evaluation.conformal import Promise, risk_curve
+    from mmdiffseg.evaluation.conformal import Promise, check_promise, risk_curve
 
     pictures = build_pictures(cfg, args.split, corrupt=corrupt)
+    chosen, _ = _split(len(pictures), share, args.seed)
+    used = len(chosen) if args.task != 'check' else round(args.share * len(pictures))
+    for alpha in np.atleast_1d(getattr(args, 'alpha', SHOWN)):
+        check_promise(alpha, used)  # before anything is predicted
     kind = args.kind or ('threshold' if len(pictures.metainfo['classes']) == 2 else 'set')
     promise = Promise(kind, args.risk, 'samples' if args.from_samples else 'probability')
-    chosen, _ = _split(len(pictures), share, args.seed)
     found = predict(segmenter, pictures, chosen, cfg[f'{args.split}_dataloader'])
     curves, names, objects = [], [], False
     for image in track_iter_progress((found, len(chosen))):

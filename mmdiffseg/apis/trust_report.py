@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,8 +168,13 @@ def _run(
         temperature = fit_temperature(reservoir.log_probs, reservoir.labels)
     options = dict(temperature=temperature, guarantee=guarantee, device=segmenter.device)
     account = Account(meta, **options)
+    start, measuring = time.perf_counter(), 0.0
     for image in predictions('measure', measured):
+        before = time.perf_counter()
         account.add(image)
+        measuring += time.perf_counter() - before
+    predicting = time.perf_counter() - start - measuring
+    print(f'{predicting:.1f} s to predict, {measuring:.1f} s to measure')
     if not account.names:
         raise ValueError(f'no pixel of the {len(measured)} images has a label: check the labels')
     corruptions = {}
@@ -268,4 +274,4 @@ def _panel(picture: 'NDArray', image: 'LabelledPrediction', meta: dict) -> 'NDAr
     for name, map_ in maps.items():
         if map_ is not None:
             sample.set_data({name: PixelData(data=torch.from_numpy(map_)[None])})
-    return draw_panel(picture, sample, {'prediction': sample.pred_sem_seg}, meta)
+    return draw_panel(picture, sample, {'prediction': sample.pred_sem_seg}, meta, columns=5)

@@ -201,13 +201,8 @@ def calibrate(
         ValueError: ``alpha`` is out of range, there are too few images for it, or no value of the
             grid keeps it.
     """
-    check_alpha(alpha)
-    n, fewest = len(curves), smallest_set(alpha)
-    if n < fewest:
-        raise ValueError(
-            f'{n} calibration images are too few to promise a risk of {alpha}: {fewest} are the '
-            'fewest that can do, and more give a tighter mask'
-        )
+    n = len(curves)
+    check_promise(alpha, n)
     index = choose(curves, alpha)
     if index is None:
         best = (curves[:, -1].sum() + 1) / (n + 1)
@@ -229,16 +224,22 @@ def calibrate(
     )
 
 
-def check_alpha(alpha: float) -> None:
-    """Check that a risk can be promised.
+def check_promise(alpha: float, images: int) -> None:
+    """Check that a risk can be promised with so many calibration images.
 
     Raises:
-        ValueError: It does not lie in (0, 1).
+        ValueError: It does not lie in (0, 1), or the images are too few.
     """
     if not 0 < alpha < 1:
         raise ValueError(
-            f'alpha={alpha} must lie between 0 and 1, without these: it is the promised risk, such '
-            'as 0.1'
+            f'alpha={alpha:g} must lie between 0 and 1, without these: it is the promised risk, '
+            'such as 0.1'
+        )
+    fewest = smallest_set(alpha)
+    if images < fewest:
+        raise ValueError(
+            f'{images} calibration images are too few to promise a risk of {alpha:g}: {fewest} are '
+            'the fewest that can do, and more give a tighter mask'
         )
 
 
@@ -299,15 +300,12 @@ def check_splits(
         the calibration part, were normal.
 
     Raises:
-        ValueError: The calibration part is too small for ``alpha``.
+        ValueError: The calibration part is too small for ``alpha``, or leaves none to test on.
     """
-    check_alpha(alpha)
     n = round(share * len(curves))
-    if n < smallest_set(alpha) or n == len(curves):
-        raise ValueError(
-            f'{n} of {len(curves)} images to calibrate on do not do for alpha={alpha}: it takes '
-            f'{smallest_set(alpha)}, and some to test on'
-        )
+    check_promise(alpha, n)
+    if n == len(curves):
+        raise ValueError(f'a share of {share:g} of {n} images leaves none to test on')
     tested = curves if tested is None else tested
     rng = np.random.default_rng(seed)
     risks, chances = [], []

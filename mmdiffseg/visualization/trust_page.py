@@ -180,7 +180,7 @@ def _cell(value: dict | None, *, sign: bool = False) -> str:
 
 def _figure(picture: NDArray, caption: str, *, width: int | None = None) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, 'PNG', optimize=True)
+    Image.fromarray(picture).save(buffer, 'PNG')
     code = base64.b64encode(buffer.getbuffer()).decode()
     size = f' width="{width}"' if width else ''
     return (

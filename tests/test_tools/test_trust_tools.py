@@ -1,15 +1,17 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import REPO
 from mmengine.config import Config
 from PIL import Image
 
 import mmdiffseg
+from mmdiffseg import cli
 from mmdiffseg.apis.load import build_model
 
+REPO = Path(__file__).parents[2]
 REPORT, CONFORMAL = 'analysis_tools/trust_report.py', 'analysis_tools/conformal.py'
 IMAGES = 30
 CONFIG = """
@@ -63,19 +65,11 @@ def world(tmp_path_factory):
 
 def test_one_report_about_two_models(world, call_tool, capsys, tmp_path):
     one, two = (str(world / name) for name in ('one.pth', 'two.pth'))
-    options = [
-        '--temperature',
-        0.3,
-        '--corrupt',
-        'blur',
-        '--resamples',
-        20,
-        '--out-dir',
-        tmp_path / 'r',
-    ]
+    out_dir = tmp_path / 'r'
+    options = ['--temperature', 0.3, '--corrupt', 'blur', '--resamples', 20, '--out-dir', out_dir]
     call_tool(REPORT, world / 'fcn.py', one, '--against', world / 'fcn.py', two, *options)
     names = [f'fcn ({path})' for path in (one, two)]
-    record = json.loads((tmp_path / 'r/report.json').read_text())
+    record = json.loads((out_dir / 'report.json').read_text())
     assert list(record['models']) == names and record['baseline'] == names[1]
     assert list(record['differences']) == names[:1] and record['images'] == 21
     assert all(model['temperature'] != 1 for model in record['models'].values())
@@ -83,7 +77,7 @@ def test_one_report_about_two_models(world, call_tool, capsys, tmp_path):
     # without any blur it is the report itself
     clean = record['corruptions']['blur'][names[0]][0]
     assert clean['ECE'] == record['models'][names[0]]['measures']['ECE']['value']
-    page = (tmp_path / 'r/report.html').read_text()
+    page = (out_dir / 'report.html').read_text()
     assert 'least sure of' in page and 'When pictures get worse' in page
     printed = capsys.readouterr().out
     assert 'image_AUROC/own' in printed and 'can be told' in printed
@@ -145,7 +139,7 @@ def test_splits_and_pages(world, call_tool, capsys, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['calibrate', '--alpha', 1], '--alpha 1 must lie between 0 and 1'),
+        (['calibrate', '--alpha', 1], 'alpha=1 must lie between 0 and 1'),
         (['calibrate', '--alpha', 0.01], '30 calibration images are too few.* 99 are the fewest'),
         (['calibrate', '--share', 0], r'--share 0 must lie in \(0, 1\]'),
         (['calibrate', '--data-root', 'empty'], 'none of the 30 images .* has foreground'),
@@ -153,7 +147,8 @@ def test_splits_and_pages(world, call_tool, capsys, tmp_path):
         (['calibrate', '--from-samples'], 'fitted on samples and the model drew none'),
         (['calibrate', '--kind', 'set', '--risk', 'iou'], "can promise risk='missed' only"),
         (['check', '--corrupt', 'fog', 1], '--corrupt fog 1: give one of'),
-        (['check', '--alpha', 0.05], '15 of 30 images to calibrate on do not do for alpha=0.05'),
+        (['check', '--share', 1], 'a share of 1 of 30 images leaves none to test on'),
+        (['check', '--alpha', 0.05], '15 calibration images are too few.* 19 are the fewest'),
     ],
 )
 def test_promises_that_cannot_be_made(world, call_tool, monkeypatch, arguments, sentence):
@@ -173,6 +168,14 @@ def test_promises_that_cannot_be_made(world, call_tool, monkeypatch, arguments, 
 def test_reports_that_cannot_be_made(world, call_tool, options, sentence):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         call_tool(REPORT, world / 'fcn.py', world / 'one.pth', *options)
+
+
+def test_the_command_makes_the_same_report(world, capsys, tmp_path):
+    arguments = ['report', world / 'fcn.py', world / 'one.pth', '--images', 4, '--resamples', 5]
+    args = cli.parse_args([str(argument) for argument in [*arguments, '--out-dir', tmp_path / 'r']])
+    record = args.run(args)
+    assert record == json.loads((tmp_path / 'r/report.json').read_text())
+    assert record['images'] == 4 and (tmp_path / 'r/report.html').exists()
 
 
 def test_images_without_labels_are_named(world, call_tool, tmp_path):

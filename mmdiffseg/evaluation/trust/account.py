@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from mmdiffseg.evaluation.trust.probabilities import log_probabilities, uncertai
 from mmdiffseg.evaluation.trust.temperature import PixelReservoir, apply_temperature
 from mmdiffseg.guarantee import picture_code
 
+Map = TypeVar('Map', NDArray, Tensor)
 #: groups of images that are resampled together: one image each, until there are more than these
 BLOCKS = 200
 #: pictures to keep at each end
@@ -113,7 +115,10 @@ class Account:
             numbers |= self._test_guarantee(image)
         self.names.append(Path(image.path).name)
         self._numbers.append(numbers)
-        self._show(image, numbers)
+        own = maps.get('model', maps['entropy']).cpu().numpy()
+        # without what is large and not shown
+        shown = replace(image, probability=None, samples=None, uncertainty=own)
+        self._show(shown, numbers)
 
     def _test_guarantee(self, image: LabelledPrediction) -> dict[str, float]:
         # a guarantee is about the model as it is, at no temperature
@@ -138,10 +143,10 @@ class Account:
     ) -> None:
         block = len(self.names) % BLOCKS
         counted = torch.from_numpy(valid).to(self.device)
-        log_probs = log_probs[:, counted]
-        maps = {name: map_[counted] for name, map_ in maps.items()}
+        log_probs = select_pixels(log_probs, counted)
+        maps = {name: select_pixels(map_, counted) for name, map_ in maps.items()}
         predicted, *raters = (
-            torch.from_numpy(labels[valid].astype(np.int64)).to(self.device)
+            torch.from_numpy(select_pixels(labels, valid).astype(np.int64)).to(self.device)
             for labels in (image.labels, *image.raters)
         )
         for labels, weight in zip(raters, image.weights, strict=True):
@@ -153,10 +158,8 @@ class Account:
 
     def _show(self, image: LabelledPrediction, numbers: dict[str, float]) -> None:
         doubt = next(numbers[f'doubt/{name}'] for name in DECIDES if f'doubt/{name}' in numbers)
-        # without what is large and not shown
-        slim = replace(image, probability=None, samples=None)
         for shown, order in ((self.surest, doubt), (self.least_sure, -doubt)):
-            shown.append((order, len(self.names), slim))
+            shown.append((order, len(self.names), image))
             shown.sort(key=lambda entry: entry[:2])
             del shown[SHOWN:]
 
@@ -191,6 +194,14 @@ class Account:
         return measures
 
 
+def select_pixels(maps: Map, valid: Map) -> Map:
+    """The pixels (..., N) of arrays or tensors (..., H, W) that count (H, W).
+
+    Most often all do, and then nothing is copied.
+    """
+    return maps.reshape(*maps.shape[:-2], -1) if valid.all() else maps[..., valid]
+
+
 def image_numbers(
     image: LabelledPrediction, probability: NDArray, valid: NDArray, classes: Sequence[int]
 ) -> dict[str, float]:
@@ -202,9 +213,9 @@ def image_numbers(
         valid: Pixels (H, W) that count.
         classes: Classes to score by.
     """
-    predicted, raters = image.labels[valid], image.raters[:, valid]
+    predicted, raters = select_pixels(image.labels, valid), select_pixels(image.raters, valid)
     several = image.samples is not None and len(image.samples) > 1
-    samples = image.samples[:, valid] if several else None
+    samples = select_pixels(image.samples, valid) if several else None
     dice = [mean_dice(predicted, labels, classes) for labels in raters]
     numbers = dict(
         risk=float(1 - np.average(dice, weights=image.weights)),
@@ -212,7 +223,7 @@ def image_numbers(
             predicted,
             raters,
             image.weights,
-            probs=probability[:, valid],
+            probs=select_pixels(probability, valid),
             samples=samples,
             classes=classes,
         ),

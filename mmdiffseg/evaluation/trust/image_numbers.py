@@ -49,15 +49,23 @@ def foreground(num_classes: int) -> range:
     return range(1 if num_classes == 2 else 0, num_classes)
 
 
+def class_areas(labels: NDArray, classes: Sequence[int]) -> NDArray[np.int64]:
+    """Pixels of each of the classes in a label map (N,)."""
+    return np.bincount(labels, minlength=classes[-1] + 1)[list(classes)]
+
+
 def mean_dice(a: NDArray, b: NDArray, classes: Sequence[int]) -> float:
-    """Dice of two label maps (N,), averaged over the classes that either has; 1 without any."""
-    scores = []
-    for label in classes:
-        in_a, in_b = a == label, b == label
-        size = in_a.sum() + in_b.sum()
-        if size:
-            scores.append(2 * (in_a & in_b).sum() / size)
-    return float(np.mean(scores)) if scores else 1.0
+    """Dice of two label maps (N,), averaged over the classes that either has; 1 without any.
+
+    Args:
+        a: Label map, integers.
+        b: Label map.
+        classes: The labels to compare, in rising order.
+    """
+    both = class_areas(a[a == b], classes)
+    sizes = class_areas(a, classes) + class_areas(b, classes)
+    present = sizes > 0
+    return float((2 * both[present] / sizes[present]).mean()) if present.any() else 1.0
 
 
 def pairwise_disagreement(samples: NDArray, classes: Sequence[int]) -> float:
@@ -99,23 +107,26 @@ def area_numbers(
         samples; and ``area_CRPS``, of the samples' areas, or of the mean probability as the only
         one.
     """
-    errors, doubts, scores = [], [], []
-    for label in classes:
-        area = (predicted == label).mean()
-        true = (raters == label).mean(axis=1)
-        expected = (
-            np.array([probs[label].mean(dtype=np.float64)])
-            if samples is None
-            else (samples == label).mean(axis=1)
-        )
-        errors.append(abs(area - np.average(true, weights=weights)))
-        doubts.append(np.abs(expected - area).mean())
-        scores.append(area_crps(expected, true, weights=weights))
+    pixels = len(predicted)
+    # (C, 1) of the prediction, (C, R) of the raters, (C, S) of the samples
+    area, true = (_areas(maps, classes) / pixels for maps in (predicted[None], raters))
+    if samples is None:
+        expected = probs[list(classes)].mean(axis=1, dtype=np.float64, keepdims=True)
+    else:
+        expected = _areas(samples, classes) / pixels
+    scores = [
+        area_crps(of_samples, of_raters, weights=weights)
+        for of_samples, of_raters in zip(expected, true, strict=True)
+    ]
     return dict(
-        area_error=float(np.mean(errors)),
-        area_doubt=float(np.mean(doubts)),
+        area_error=float(np.abs(area[:, 0] - np.average(true, axis=1, weights=weights)).mean()),
+        area_doubt=float(np.abs(expected - area).mean()),
         area_CRPS=float(np.mean(scores)),
     )
+
+
+def _areas(maps: NDArray, classes: Sequence[int]) -> NDArray[np.int64]:
+    return np.stack([class_areas(labels, classes) for labels in maps], axis=1)
 
 
 def image_measures(columns: Mapping[str, NDArray]) -> dict[str, float]:

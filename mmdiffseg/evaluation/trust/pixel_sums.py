@@ -22,6 +22,8 @@ from mmdiffseg.evaluation.trust.calibration import (
 from mmdiffseg.evaluation.trust.ranking import GROUPS, OCTAVES, PER_OCTAVE, aurc, auroc, ause
 
 RANK = 'rank/'
+#: values of all classes to bin at once, for an image of many classes needs much memory
+AT_ONCE = 2**22
 #: 2^-32 as the upper bits of a float32: 8 bits of exponent, then log2(PER_OCTAVE) of mantissa
 _SMALLEST_GROUP = (127 - OCTAVES) * PER_OCTAVE
 _DROPPED_BITS = 23 - (PER_OCTAVE.bit_length() - 1)
@@ -50,7 +52,7 @@ def sum_pixels(
     confidence = probs.gather(0, predicted[None])[0]
     right = predicted == labels
     of_truth = log_probs.gather(0, labels[None])[0].double()  # (N,)
-    brier = probs.double().square().sum() - 2 * of_truth.exp().sum() + len(labels)
+    brier = probs.square().sum(dtype=torch.float64) - 2 * of_truth.exp().sum() + len(labels)
     totals = torch.stack(
         [
             right.new_tensor(len(labels), dtype=torch.float64),
@@ -69,10 +71,8 @@ def sum_pixels(
         classes=_bin_classes(probs, labels),
     )
     for name, map_ in uncertainties.items():
-        group = group_pixels(map_)
-        sums[RANK + name] = torch.stack(
-            [torch.bincount(x, minlength=GROUPS) for x in (group, group[~right])]
-        )
+        of_right, of_wrong = _count_by(~right, group_pixels(map_), GROUPS)
+        sums[RANK + name] = torch.stack([of_right + of_wrong, of_wrong])
     return {name: x.cpu().numpy().astype(np.float64) for name, x in sums.items()}
 
 
@@ -89,30 +89,32 @@ def group_pixels(uncertainty: Tensor) -> Tensor:
     return (bits - _SMALLEST_GROUP + 1).clamp_(0, GROUPS - 1)
 
 
+def _count_by(event: Tensor, index: Tensor, bins: int) -> Tensor:
+    """Pixels (2, bins) of each bin without and with an event."""
+    counts = torch.bincount(index + bins * event, minlength=2 * bins)
+    return counts.unflatten(0, (2, bins)).double()
+
+
 def _bin(prob: Tensor, hits: Tensor, bins: int) -> Tensor:
     prob = prob.double()
     index = (prob * bins).long().clamp_(0, bins - 1)
-    return torch.stack(
-        [
-            torch.bincount(index, minlength=bins).double(),
-            torch.bincount(index, prob, minlength=bins),
-            torch.bincount(index[hits], minlength=bins).double(),
-        ]
-    )
+    missed, hit = _count_by(hits, index, bins)
+    return torch.stack([missed + hit, torch.bincount(index, prob, minlength=bins), hit])
 
 
 def _bin_classes(probs: Tensor, labels: Tensor) -> Tensor:
-    count = len(probs)
-    index = (probs * BINS).long().clamp_(0, BINS - 1)  # (K, N)
-    index += torch.arange(0, count * BINS, BINS, device=index.device)[:, None]
-    flat, size = index.flatten(), count * BINS
-    of_truth = index.gather(0, labels[None])[0]
-    sums = [
-        torch.bincount(flat, minlength=size).double(),
-        torch.bincount(flat, probs.flatten().double(), minlength=size),
-        torch.bincount(of_truth, minlength=size).double(),
-    ]
-    return torch.stack(sums).unflatten(1, (count, BINS))
+    count, pixels = probs.shape
+    parts = []
+    for some in probs.split(max(1, AT_ONCE // pixels)):
+        index = (some * BINS).long().clamp_(0, BINS - 1)  # (k, N)
+        index += torch.arange(0, len(some) * BINS, BINS, device=index.device)[:, None]
+        flat, size = index.flatten(), len(some) * BINS
+        weights = some.flatten().double()
+        both = [torch.bincount(flat, w, minlength=size).double() for w in (None, weights)]
+        parts.append(torch.stack(both).unflatten(1, (-1, BINS)))  # (2, k, bins)
+    of_truth = (probs.gather(0, labels[None])[0] * BINS).long().clamp_(0, BINS - 1)
+    hits = torch.bincount(labels * BINS + of_truth, minlength=count * BINS)
+    return torch.cat([torch.cat(parts, dim=1), hits.double().unflatten(0, (1, count, BINS))])
 
 
 def pixel_measures(sums: Mapping[str, NDArray]) -> dict[str, float]:
@@ -128,7 +130,7 @@ def pixel_measures(sums: Mapping[str, NDArray]) -> dict[str, float]:
     pixels, errors, brier, nll = sums['totals']
     both, predicted, true = sums['areas']
     union = predicted + true - both
-    brier /= pixels
+    brier = float(brier / pixels)
     measures = dict(
         mIoU=float((both[union > 0] / union[union > 0]).mean()),
         accuracy=float(1 - errors / pixels),
@@ -136,7 +138,7 @@ def pixel_measures(sums: Mapping[str, NDArray]) -> dict[str, float]:
         ECE_adaptive=adaptive_error(sums['confidence']),
         ECE_classes=class_wise_error(sums['classes']),
         NLL=float(nll / pixels),
-        Brier=float(brier),
+        Brier=brier,
     )
     parts = split_brier(brier, sums['classes'])
     measures |= {f'Brier_{name}': value for name, value in parts.items()}

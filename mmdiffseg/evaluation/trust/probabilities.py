@@ -1,5 +1,7 @@
 """Class probabilities, checked, and the maps of uncertainty that there are for an image."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,9 +25,9 @@ def log_probabilities(probability: Tensor, name: str) -> Tensor:
     Raises:
         ValueError: They are not finite, do not lie in [0, 1], or do not sum to one.
     """
-    if not torch.isfinite(probability).all():
-        raise ValueError(f'{name}: the probabilities are not finite: look at the weights')
     low, high = (bound.item() for bound in probability.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f'{name}: the probabilities are not finite: look at the weights')
     if low < -SUM_TOLERANCE or high > 1 + SUM_TOLERANCE:
         raise ValueError(
             f'{name}: the probabilities range from {low:.4f} to {high:.4f}: they must lie in [0, 1]'

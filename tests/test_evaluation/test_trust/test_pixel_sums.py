@@ -71,3 +71,14 @@ def test_grouping_hardly_changes_the_areas(make_pixels):
     wrong = (log_probs.argmax(dim=0) != labels).double()[doubt.argsort()]
     kept = torch.arange(1, len(wrong) + 1)
     assert found['AURC/doubt'] == pytest.approx((wrong.cumsum(0) / kept).mean().item(), abs=2e-4)
+
+
+def test_many_classes_are_binned_in_parts(make_pixels, monkeypatch):
+    log_probs, labels = make_pixels(500)
+    whole = sum_pixels(log_probs, labels, labels, {})
+    monkeypatch.setattr('mmdiffseg.evaluation.trust.pixel_sums.AT_ONCE', 1200)
+    parts = sum_pixels(log_probs, labels, labels, {})
+    np.testing.assert_allclose(parts['classes'], whole['classes'], rtol=1e-12)
+    pixels, prob, hits = whole['classes'].sum(axis=2)
+    assert pixels.tolist() == [500] * 4 and prob.sum() == pytest.approx(500, rel=1e-5)
+    assert hits.tolist() == np.bincount(labels, minlength=4).tolist()
