@@ -1,11 +1,13 @@
 """Make a mask better that somebody else made: a refiner, or any model that starts from it."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels
 from mmdiffseg.models.refine.crops import cut
+from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 
 #: value of pixels that are to be found out, in labels
 UNKNOWN = 255
@@ -147,7 +150,7 @@ def by_refiner(
     steps: int | None,
 ) -> dict[str, Any]:
     """Refine every label but 0 by a refiner; see :func:`refine_picture`."""
-    image = normalised(model, pixels)
+    image = model.prepare_picture(pixels)
     given = torch.from_numpy(labels).to(image.device)
     ids = [label for label in given.unique().tolist() if label != 0]
     keep = None if keep is None else torch.from_numpy(keep).to(image.device)
@@ -181,16 +184,6 @@ def _names(ids: Sequence[int]) -> dict[str, Any]:
     return dict(classes=names, palette=colours(names))
 
 
-def normalised(model: nn.Module, pixels: NDArray) -> Tensor:
-    """A picture (H, W, 3), uint8 RGB, as the preprocessor of a model makes it: (3, H, W)."""
-    preprocessor = model.data_preprocessor
-    device = next(model.parameters()).device
-    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(device)
-    if not preprocessor.channel_conversion:  # then the network reads blue first
-        image = image.flip(0)
-    return (image.float() - preprocessor.mean.to(device)) / preprocessor.std.to(device)
-
-
 def _by_chain(
     model: nn.Module,
     item: Mapping[str, Any],
@@ -212,6 +205,10 @@ def _by_chain(
     if sample.metainfo.get('flip'):
         raise ValueError('a flipped picture cannot start from a mask: leave the flip out')
     start = _start_like(inputs, sample.metainfo, mask, keep, head, strength)
+    if type(model) is EncoderDecoder:
+        # mmseg's own host hands no start on; ours has the same parts
+        model = copy.copy(model)
+        model.__class__ = DiffusionEncoderDecoder
     return model.predict(inputs, [sample], start=start, steps=steps)[0]
 
 

@@ -12,7 +12,6 @@ from pycocotools import mask as coco
 
 from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import find_sources
-from mmdiffseg.apis.refine import normalised
 from mmdiffseg.apis.segmenter import Segmenter
 from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.transforms.load_instance_union import compress
@@ -118,7 +117,7 @@ def refine_coco(
         (source,) = find_sources(files(number))
         pixels = source.read().pixels
         h, w = pixels.shape[:2]
-        image = normalised(model, pixels)
+        image = model.prepare_picture(pixels)
         targets = [
             Target(
                 image=image,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import SampleList
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
@@ -122,6 +123,12 @@ class MaskRefiner(EncoderDecoder):
             join(target.mask.float()[None], of_target) if of_target else None
             for target, of_target in zip(targets, parts, strict=True)
         ]
+
+    def prepare_picture(self, pixels: NDArray) -> Tensor:
+        """A picture (H, W, 3), uint8 RGB, normalised as in training: (3, H, W)."""
+        blue_first = torch.from_numpy(pixels[..., ::-1].transpose(2, 0, 1).copy())
+        (image,) = self.data_preprocessor(dict(inputs=[blue_first]), False)['inputs']
+        return image[:, : pixels.shape[0], : pixels.shape[1]]  # without padding
 
     def _boxes(self, mask: Tensor, mode: str) -> list[Box]:
         """The crops of a mask (H, W) in a mode."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmcv
-import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
@@ -81,12 +80,7 @@ class RefinedModel(BaseModel):
                 f'{type(self).__name__} reads pictures at their full size from img_path, and a '
                 'sample has none: refine pictures in memory by Segmenter.refine'
             )
-        pixels = torch.from_numpy(mmcv.imread(path)).permute(2, 0, 1)  # (3, H, W), blue first
-        preprocessor = self.refiner.data_preprocessor
-        mean = preprocessor.mean
-        pixels = pixels.to(mean.device)
-        pixels = pixels.flip(0) if preprocessor.channel_conversion else pixels
-        return (pixels.float() - mean) / preprocessor.std
+        return self.refiner.prepare_picture(mmcv.imread(path, channel_order='rgb'))
 
     def targets(self, sample: Any, masks: Sequence[Tensor], names: Sequence[Any]) -> list[Target]:
         """Targets of the masks (H, W), bool, of a sample."""
