@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mmdiffseg.apis.classes import colours
 from mmdiffseg.apis.pictures import Picture
+from mmdiffseg.apis.tasks import OrdinaryTask, RefineTask, Task
 from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
 from mmdiffseg.models.diffusion_head import DiffusionHead
-from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels
-from mmdiffseg.models.refine.crops import cut
+from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels, whole_probability
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 
 #: value of pixels that are to be found out, in labels
@@ -24,7 +24,7 @@ UNKNOWN = 255
 
 
 def refine_picture(
-    task: Any,
+    task: Task,
     picture: Picture,
     mask: Any,
     *,
@@ -56,6 +56,8 @@ def refine_picture(
         ValueError: The mask has another size than the picture or unknown values, or the model has
             no ``strength``.
     """
+    if not isinstance(task, OrdinaryTask | RefineTask):
+        raise ValueError(f'{type(task.model).__name__} cannot start from a mask')
     size = picture.pixels.shape[:2]
     mask = check_given(mask, size)
     if keep is not None:
@@ -108,7 +110,8 @@ def check_given(mask: Any, size: Sequence[int]) -> NDArray:
             'size of the picture'
         )
     if mask.dtype.kind == 'f':
-        if not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
+        # rounding may leave the interval
+        if not np.isfinite(mask).all() or mask.min() < -1e-3 or mask.max() > 1 + 1e-3:
             raise ValueError(
                 f'a mask of fractions is a probability in [0, 1], got {mask.min():.3g} to '
                 f'{mask.max():.3g}'
@@ -154,10 +157,15 @@ def by_refiner(
     given = torch.from_numpy(labels).to(image.device)
     ids = [label for label in given.unique().tolist() if label != 0]
     keep = None if keep is None else torch.from_numpy(keep).to(image.device)
-    targets = [
-        Target(image=image, mask=given == label, name=f'{name}/{label}', keep=keep) for label in ids
-    ]
-    refined = model.refine(targets, mode=mode, strength=strength, steps=steps)
+    # in groups, because a mask of every object is as large as the picture
+    at_once = model.decode_head.max_batch or len(ids)
+    refined = []
+    for first in range(0, len(ids), at_once):
+        targets = [
+            Target(image=image, mask=given == label, name=f'{name}/{label}', keep=keep)
+            for label in ids[first : first + at_once]
+        ]
+        refined += model.refine(targets, mode=mode, strength=strength, steps=steps)
     merged = merge_labels(given, ids, [one and (one.box, one.probability) for one in refined])
     dtype = np.uint8 if labels.max(initial=0) < UNKNOWN else np.uint16
     answer = dict(labels=merged.cpu().numpy().astype(dtype), **_names(ids))
@@ -169,10 +177,7 @@ def by_refiner(
         ]
         answer['samples'] = torch.stack(samples).cpu().numpy().astype(dtype)
     if ids in ([], [1]):
-        foreground = (given == 1).float()
-        for one in filter(None, refined):
-            foreground.zero_()
-            cut(foreground, one.box).copy_(one.probability)
+        foreground = whole_probability(given == 1, refined[0] if ids else None)
         answer['probability'] = torch.stack([1 - foreground, foreground]).cpu().numpy()
     return answer
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmcv
+import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.models.refine.crops import cut
-from mmdiffseg.models.refine.merging import merge_labels
+from mmdiffseg.models.diffusion_head import sample_key
+from mmdiffseg.models.refine.merging import merge_labels, whole_probability
 from mmdiffseg.models.refine.refiner import Target
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
@@ -84,10 +85,9 @@ class RefinedModel(BaseModel):
 
     def targets(self, sample: Any, masks: Sequence[Tensor], names: Sequence[Any]) -> list[Target]:
         """Targets of the masks (H, W), bool, of a sample."""
-        image = self.picture(sample)
-        path = sample.metainfo['img_path']
+        image, key = self.picture(sample), sample_key(sample.metainfo)
         return [
-            Target(image=image, mask=mask.to(image.device), name=f'{path}/{name}')
+            Target(image=image, mask=mask.to(image.device), name=f'{key}/{name}')
             for mask, name in zip(masks, names, strict=True)
         ]
 
@@ -151,9 +151,7 @@ class RefinedDetector(RefinedModel):
         """Refine ``pred_instances.masks``; boxes and scores stay those of the model."""
         masks = sample.pred_instances.masks.bool()  # (N, H, W)
         refined = self.refiner.refine(self.targets(sample, masks, range(len(masks))))
-        masks = masks.clone()
-        for mask, one in zip(masks, refined, strict=True):
-            if one is not None:
-                mask.zero_()
-                cut(mask, one.box).copy_(one.probability >= 0.5)
-        sample.pred_instances.masks = masks
+        probabilities = map(whole_probability, masks, refined)
+        masks = [probability >= 0.5 for probability in probabilities]
+        if masks:
+            sample.pred_instances.masks = torch.stack(masks)
