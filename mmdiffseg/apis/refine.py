@@ -1,27 +1,30 @@
 """Make a mask better that somebody else made: a refiner, or any model that starts from it."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmdiffseg.apis.classes import colours
 from mmdiffseg.apis.pictures import Picture
+from mmdiffseg.apis.tasks import OrdinaryTask, RefineTask, Task
 from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
 from mmdiffseg.models.diffusion_head import DiffusionHead
-from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels
-from mmdiffseg.models.refine.crops import cut
+from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels, whole_probability
+from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 
 #: value of pixels that are to be found out, in labels
 UNKNOWN = 255
 
 
 def refine_picture(
-    task: Any,
+    task: Task,
     picture: Picture,
     mask: Any,
     *,
@@ -53,6 +56,8 @@ def refine_picture(
         ValueError: The mask has another size than the picture or unknown values, or the model has
             no ``strength``.
     """
+    if not isinstance(task, OrdinaryTask | RefineTask):
+        raise ValueError(f'{type(task.model).__name__} cannot start from a mask')
     size = picture.pixels.shape[:2]
     mask = check_given(mask, size)
     if keep is not None:
@@ -105,7 +110,8 @@ def check_given(mask: Any, size: Sequence[int]) -> NDArray:
             'size of the picture'
         )
     if mask.dtype.kind == 'f':
-        if not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
+        # rounding may leave the interval
+        if not np.isfinite(mask).all() or mask.min() < -1e-3 or mask.max() > 1 + 1e-3:
             raise ValueError(
                 f'a mask of fractions is a probability in [0, 1], got {mask.min():.3g} to '
                 f'{mask.max():.3g}'
@@ -147,14 +153,19 @@ def by_refiner(
     steps: int | None,
 ) -> dict[str, Any]:
     """Refine every label but 0 by a refiner; see :func:`refine_picture`."""
-    image = normalised(model, pixels)
+    image = model.prepare_picture(pixels)
     given = torch.from_numpy(labels).to(image.device)
     ids = [label for label in given.unique().tolist() if label != 0]
     keep = None if keep is None else torch.from_numpy(keep).to(image.device)
-    targets = [
-        Target(image=image, mask=given == label, name=f'{name}/{label}', keep=keep) for label in ids
-    ]
-    refined = model.refine(targets, mode=mode, strength=strength, steps=steps)
+    # in groups, because a mask of every object is as large as the picture
+    at_once = model.decode_head.max_batch or len(ids)
+    refined = []
+    for first in range(0, len(ids), at_once):
+        targets = [
+            Target(image=image, mask=given == label, name=f'{name}/{label}', keep=keep)
+            for label in ids[first : first + at_once]
+        ]
+        refined += model.refine(targets, mode=mode, strength=strength, steps=steps)
     merged = merge_labels(given, ids, [one and (one.box, one.probability) for one in refined])
     dtype = np.uint8 if labels.max(initial=0) < UNKNOWN else np.uint16
     answer = dict(labels=merged.cpu().numpy().astype(dtype), **_names(ids))
@@ -166,10 +177,7 @@ def by_refiner(
         ]
         answer['samples'] = torch.stack(samples).cpu().numpy().astype(dtype)
     if ids in ([], [1]):
-        foreground = (given == 1).float()
-        for one in filter(None, refined):
-            foreground.zero_()
-            cut(foreground, one.box).copy_(one.probability)
+        foreground = whole_probability(given == 1, refined[0] if ids else None)
         answer['probability'] = torch.stack([1 - foreground, foreground]).cpu().numpy()
     return answer
 
@@ -179,16 +187,6 @@ def _names(ids: Sequence[int]) -> dict[str, Any]:
     count = max(ids, default=1) + 1
     names = ['background', 'object'] if count == 2 else ['background', *map(str, range(1, count))]
     return dict(classes=names, palette=colours(names))
-
-
-def normalised(model: nn.Module, pixels: NDArray) -> Tensor:
-    """A picture (H, W, 3), uint8 RGB, as the preprocessor of a model makes it: (3, H, W)."""
-    preprocessor = model.data_preprocessor
-    device = next(model.parameters()).device
-    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(device)
-    if not preprocessor.channel_conversion:  # then the network reads blue first
-        image = image.flip(0)
-    return (image.float() - preprocessor.mean.to(device)) / preprocessor.std.to(device)
 
 
 def _by_chain(
@@ -212,6 +210,10 @@ def _by_chain(
     if sample.metainfo.get('flip'):
         raise ValueError('a flipped picture cannot start from a mask: leave the flip out')
     start = _start_like(inputs, sample.metainfo, mask, keep, head, strength)
+    if type(model) is EncoderDecoder:
+        # mmseg's own host hands no start on; ours has the same parts
+        model = copy.copy(model)
+        model.__class__ = DiffusionEncoderDecoder
     return model.predict(inputs, [sample], start=start, steps=steps)[0]
 
 

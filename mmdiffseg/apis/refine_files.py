@@ -12,12 +12,10 @@ from pycocotools import mask as coco
 
 from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import find_sources
-from mmdiffseg.apis.refine import normalised
 from mmdiffseg.apis.segmenter import Segmenter
 from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.transforms.load_instance_union import compress
-from mmdiffseg.models.refine import MaskRefiner, Target
-from mmdiffseg.models.refine.crops import cut
+from mmdiffseg.models.refine import MaskRefiner, Target, whole_probability
 
 
 def refine_folder(
@@ -118,7 +116,7 @@ def refine_coco(
         (source,) = find_sources(files(number))
         pixels = source.read().pixels
         h, w = pixels.shape[:2]
-        image = normalised(model, pixels)
+        image = model.prepare_picture(pixels)
         targets = [
             Target(
                 image=image,
@@ -127,11 +125,11 @@ def refine_coco(
             )
             for k, row in enumerate(found)
         ]
-        for row, one in zip(found, model.refine(targets, **options), strict=True):
+        answers = model.refine(targets, **options)
+        for row, target, one in zip(found, targets, answers, strict=True):
             if one is not None:
-                mask = image.new_zeros(h, w)
-                cut(mask, one.box).copy_(one.probability >= 0.5)
-                row.update(_coco_row(mask.bool().cpu().numpy()))
+                mask = whole_probability(target.mask, one) >= 0.5
+                row.update(_coco_row(mask.cpu().numpy()))
                 refined += 1
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(json.dumps(content))

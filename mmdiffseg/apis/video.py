@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmdiffseg.apis.pictures import Picture, Source
 from mmdiffseg.apis.refine import as_classes, check_given, refine_picture
-from mmdiffseg.models.refine import MaskRefiner
+from mmdiffseg.apis.tasks import OrdinaryTask, RefineTask, Task
 
 FLOWS = ('dis', 'farneback')
 #: mean absolute difference of two frames, in [0, 1], from which on they are of two scenes
@@ -23,7 +23,7 @@ Asking = Callable[[Mapping[str, int | None]], AbstractContextManager]
 
 
 def follow(
-    task: Any,
+    task: Task,
     sources: Iterable[Source],
     first_mask: Any,
     *,
@@ -49,11 +49,13 @@ def follow(
         The frame, and what is known of it under the names of :class:`Result`.
 
     Raises:
-        ValueError: ``flow`` is unknown, or a refiner has no first mask.
+        ValueError: ``flow`` is unknown, a refiner has no first mask, or the model makes no labels.
     """
     if flow is not None and flow not in FLOWS:
         raise ValueError(f'flow must be one of {FLOWS} or None, got {flow!r}')
-    finds = not isinstance(task.model, MaskRefiner)
+    if not isinstance(task, OrdinaryTask | RefineTask):
+        raise ValueError(f'{type(task.model).__name__} cannot start from the frame before')
+    finds = isinstance(task, OrdinaryTask)
     if first_mask is None and not finds:
         raise ValueError(
             'a refiner finds nothing by itself: give first_mask, the mask of the first frame'
@@ -75,6 +77,10 @@ def follow(
             else:
                 options = dict(strength=strength, steps=steps, name=name)
                 answer = refine_picture(task, picture, given, **options)
+        if 'labels' not in answer:
+            raise ValueError(
+                f'{type(task.model).__name__} gives no labels that a frame could start from'
+            )
         yield picture, {**answer, 'notes': notes}
         # probabilities keep what a label map would round away
         before, given = picture.pixels, answer.get('probability', answer['labels'])

@@ -118,7 +118,7 @@ def test_a_weak_start_reads_the_mask(tiny, picture):
 
 
 def test_strength_comes_from_the_model(tiny, picture):
-    with pytest.raises(ValueError, match='no strength is known .* strength_curve.py'):
+    with pytest.raises(ValueError, match='no strength is known .*strength_curve.py'):
         tiny.refine(picture, square())
     tiny.meta['strength'] = 0.3
     given = tiny.refine(picture, square(), strength=0.3)

@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
-from mmdiffseg.diffusion import Draws
+from mmdiffseg.diffusion import Draws, Start
 from mmdiffseg.models.segdiff import SegDiffHead
 from mmdiffseg.models.stochastic.map_head import StochasticMapHead
 from mmdiffseg.registry import MODELS
@@ -173,6 +173,52 @@ def test_max_batch_bounds_the_maps_at_once(head, bound, monkeypatch):
     torch.testing.assert_close(run(head, [0, 1, 2]), expected, atol=2e-5, rtol=1e-4)
     assert max(sizes) <= bound
     assert sum(sizes) == B * head.generations * STEPS
+
+
+def given(head, images=range(B)):
+    """A map that chains can start from, of another size than theirs where they may differ."""
+    name, count = type(head).__name__, len(list(images))
+    if 'Depth' in name:
+        return torch.full((count, 1, 32, 32), 4.0)
+    if name == 'DDPMapHead':
+        return torch.ones(count, 3, 8, 8)
+    return torch.ones(count, 32, 32, dtype=torch.long)
+
+
+def test_a_start_is_read_and_at_full_strength_it_is_not(head, monkeypatch):
+    if 'DFormer' in type(head).__name__:
+        with pytest.raises(TypeError, match='has no chain that could start from a given map'):
+            next(head.chains(features(head), METAS, None, Start(map=given(head))))
+        return
+
+    def begin(start, **options):
+        chain = next(head.chains(features(head), METAS, None, start, **options))
+        return next(iter(chain))
+
+    plain, full = begin(None, steps=3), begin(Start(map=given(head)), steps=3)
+    assert plain.t == full.t and torch.equal(plain.z_t, full.z_t)
+    assert torch.equal(plain.output, full.output)
+    weak = begin(Start(map=given(head), strength=0.1), steps=2)
+    assert weak.t < plain.t and not torch.equal(weak.z_t, plain.z_t)
+    other = torch.zeros_like(given(head)) + (1 if 'Depth' in type(head).__name__ else 0)
+    assert not torch.equal(begin(Start(map=other, strength=0.1), steps=2).z_t, weak.z_t)
+    # a bound on the memory deals the maps out to the images that they are of
+    ramp = given(head)
+    ramp[1] = other[1]
+    start = Start(map=ramp, strength=0.1)
+    rows = [
+        next(iter(chain)).z_t
+        for batch in head.batches(features(head), METAS, None, start)
+        for chain in head.chains(*batch, steps=2)
+    ]
+    monkeypatch.setattr(head, 'max_batch', 1)
+    alone = [
+        next(iter(chain)).z_t
+        for batch in head.batches(features(head), METAS, None, start)
+        for chain in head.chains(*batch, steps=2)
+    ]
+    order = [g * B + i for i in range(B) for g in range(head.generations)]
+    torch.testing.assert_close(torch.cat(alone), torch.cat(rows)[order])
 
 
 def test_leaving_the_loop_stops_the_chain(head, monkeypatch):

@@ -56,6 +56,15 @@ def join(base: Tensor, parts: Sequence[tuple[Box, Tensor]]) -> Refined:
     return Refined(box=box, samples=torch.where(count > 0, mean, cut(base, box)))
 
 
+def whole_probability(mask: Tensor, refined: Refined | None) -> Tensor:
+    """Probability (H, W) of an object in its picture; where it is not refined, its mask (H, W)."""
+    if refined is None:
+        return mask.float()
+    probability = refined.samples.new_zeros(mask.shape)
+    cut(probability, refined.box).copy_(refined.probability)
+    return probability
+
+
 def merge_labels(
     labels: Tensor,
     ids: Sequence[int],
@@ -80,16 +89,16 @@ def merge_labels(
     """
     merged = labels.clone()
     if background is not None:
-        for label in ids:
-            merged[labels == label] = background
+        merged[torch.isin(labels, labels.new_tensor(ids))] = background
     # the largest number below one half, which has to be reached
     highest = torch.full(labels.shape, 0.5, device=labels.device)
     highest = highest.nextafter(torch.zeros_like(highest))
+    untouched = [label for label, found in zip(ids, objects, strict=True) if found is None]
+    own = torch.isin(labels, labels.new_tensor(untouched))
+    merged = torch.where(own, labels, merged)
+    highest[own] = 1
     for label, found in zip(ids, objects, strict=True):
         if found is None:
-            own = labels == label
-            merged[own] = label
-            highest[own] = 1
             continue
         box, probability = found
         before, so_far = cut(labels, box) == label, cut(highest, box)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import SampleList
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
@@ -24,7 +25,7 @@ from mmdiffseg.models.refine.crops import (
     resize,
     widen,
 )
-from mmdiffseg.models.refine.merging import Refined, join, merge_labels
+from mmdiffseg.models.refine.merging import Refined, join, merge_labels, whole_probability
 from mmdiffseg.registry import MODELS
 
 MODES = ('auto', 'object', 'whole', 'patches', 'global_local')
@@ -123,6 +124,12 @@ class MaskRefiner(EncoderDecoder):
             for target, of_target in zip(targets, parts, strict=True)
         ]
 
+    def prepare_picture(self, pixels: NDArray) -> Tensor:
+        """A picture (H, W, 3), uint8 RGB, normalised as in training: (3, H, W)."""
+        blue_first = torch.from_numpy(pixels[..., ::-1].transpose(2, 0, 1).copy())
+        (image,) = self.data_preprocessor(dict(inputs=[blue_first]), False)['inputs']
+        return image[:, : pixels.shape[0], : pixels.shape[1]]  # without padding
+
     def _boxes(self, mask: Tensor, mode: str) -> list[Box]:
         """The crops of a mask (H, W) in a mode."""
         if int(mask.sum()) < max(self.test_cfg.get('min_area', 512), 1):
@@ -163,13 +170,14 @@ class MaskRefiner(EncoderDecoder):
         local = iter(self._denoise(found, boxes, steps=1, strength=1 / num_timesteps))
         refined = []
         for base in bases:
-            parts = [] if base is None else next(local)
-            if base is not None:
-                box = (0, 0, base.shape[2], base.shape[1])
-                base = (
-                    join((base >= 0.5).float(), parts) if parts else Refined(box=box, samples=base)
-                )
-            refined.append(base)
+            if base is None:
+                refined.append(None)
+                continue
+            parts = next(local)
+            box = (0, 0, base.shape[2], base.shape[1])
+            # patches lie on the binary result of the global pass, as in the released code
+            binary = (base >= 0.5).float()
+            refined.append(join(binary, parts) if parts else Refined(box=box, samples=base))
         return refined
 
     def _denoise(
@@ -240,9 +248,8 @@ class MaskRefiner(EncoderDecoder):
         # (G B, 2, s, s) -> (B, G, 2, s, s)
         ends = torch.cat(ends).unflatten(0, (-1, len(crops))).transpose(0, 1)
         parts = []
-        for (target, box), (samples, fine) in zip(
-            crops, (end.unbind(1) for end in ends), strict=True
-        ):
+        for (target, box), end in zip(crops, ends, strict=True):
+            samples, fine = end.unbind(1)
             left, top, right, bottom = box
             samples = resize(samples, (bottom - top, right - left), interpolation)
             if target.keep is not None:
@@ -301,9 +308,6 @@ class MaskRefiner(EncoderDecoder):
             merged = merge_labels(coarse, labels, objects, background=background)
             sample.pred_sem_seg = PixelData(data=merged[None])
             if labels in ([], [1]):
-                probability = (coarse == 1).float()
-                for box, values in filter(None, objects):
-                    probability.zero_()
-                    cut(probability, box).copy_(values)
+                probability = whole_probability(coarse == 1, found[0] if found else None)
                 sample.seg_prob = PixelData(data=probability[None])
         return data_samples

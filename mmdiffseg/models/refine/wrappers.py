@@ -10,8 +10,8 @@ from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.models.refine.crops import cut
-from mmdiffseg.models.refine.merging import merge_labels
+from mmdiffseg.models.diffusion_head import sample_key
+from mmdiffseg.models.refine.merging import merge_labels, whole_probability
 from mmdiffseg.models.refine.refiner import Target
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
@@ -81,19 +81,13 @@ class RefinedModel(BaseModel):
                 f'{type(self).__name__} reads pictures at their full size from img_path, and a '
                 'sample has none: refine pictures in memory by Segmenter.refine'
             )
-        pixels = torch.from_numpy(mmcv.imread(path)).permute(2, 0, 1)  # (3, H, W), blue first
-        preprocessor = self.refiner.data_preprocessor
-        mean = preprocessor.mean
-        pixels = pixels.to(mean.device)
-        pixels = pixels.flip(0) if preprocessor.channel_conversion else pixels
-        return (pixels.float() - mean) / preprocessor.std
+        return self.refiner.prepare_picture(mmcv.imread(path, channel_order='rgb'))
 
     def targets(self, sample: Any, masks: Sequence[Tensor], names: Sequence[Any]) -> list[Target]:
         """Targets of the masks (H, W), bool, of a sample."""
-        image = self.picture(sample)
-        path = sample.metainfo['img_path']
+        image, key = self.picture(sample), sample_key(sample.metainfo)
         return [
-            Target(image=image, mask=mask.to(image.device), name=f'{path}/{name}')
+            Target(image=image, mask=mask.to(image.device), name=f'{key}/{name}')
             for mask, name in zip(masks, names, strict=True)
         ]
 
@@ -157,9 +151,7 @@ class RefinedDetector(RefinedModel):
         """Refine ``pred_instances.masks``; boxes and scores stay those of the model."""
         masks = sample.pred_instances.masks.bool()  # (N, H, W)
         refined = self.refiner.refine(self.targets(sample, masks, range(len(masks))))
-        masks = masks.clone()
-        for mask, one in zip(masks, refined, strict=True):
-            if one is not None:
-                mask.zero_()
-                cut(mask, one.box).copy_(one.probability >= 0.5)
-        sample.pred_instances.masks = masks
+        probabilities = map(whole_probability, masks, refined)
+        masks = [probability >= 0.5 for probability in probabilities]
+        if masks:
+            sample.pred_instances.masks = torch.stack(masks)
