@@ -16,6 +16,7 @@ from mmdiffseg.apis.model_folder import CARD, CONFIG, WEIGHTS, load_weights, rea
 from mmdiffseg.apis.segmenter import Segmenter
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.compat.stored_config import check_plain_config, read_config
+from mmdiffseg.engine import command_line
 from mmdiffseg.models.weights import load_exactly
 
 ZOO = Path(__file__).resolve().parents[1] / 'zoo'
@@ -132,9 +133,7 @@ def _config_of(
     if isinstance(config, Config):
         return config
     if config is not None:
-        if not Path(config).is_file():
-            raise FileNotFoundError(f'there is no config {config}')
-        return Config.fromfile(config)
+        return command_line.read_config(str(config), {})
     text = checkpoint.get('meta', {}).get('cfg')
     if not isinstance(text, str):
         raise ValueError(f'{source} holds no config: give the one it was trained with')

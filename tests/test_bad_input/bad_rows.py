@@ -302,7 +302,6 @@ ROWS = [
     Row('tools/train.py', 'dformer.py --cfg-options load_from=hostile_old.pth', 2, 'hostile_old.pth is damaged or holds more than tensors and plain values'),
     Row('tools/train.py', 'dformer.py --cfg-options "model.backbone.init_cfg={\'type\':\'Pretrained\',\'checkpoint\':\'hostile.pth\'}"', 2, 'hostile.pth is damaged or holds more than tensors and plain values'),
     Row('tools/train.py', 'dformer.py --cfg-options train_dataloader.dataset.ann_file=../../hostile.pkl', 2, 'hostile.pkl is damaged or no annotation file of COCO'),
-    Row('tools/train.py', 'dformer.py --cfg-options val_evaluator.0.ann_file=hostile.pkl', 2, 'hostile.pkl'),
     Row('tools/test.py', 'context.py hostile.pth', 2, 'hostile.pth is damaged or holds more than tensors and plain values'),
     Row('tools/test.py', 'one_step.py hostile_old.pth', 2, 'hostile_old.pth is damaged or holds more than tensors and plain values'),
     Row('tools/train.py', 'context.py --cfg-options load_from=hostile_whole.pth', 2, 'hostile_whole.pth is damaged or holds more than tensors and plain values'),
