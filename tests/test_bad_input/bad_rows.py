@@ -356,7 +356,7 @@ ROWS = [
     Row('tools/model_converters/ddp_to_mmdiffseg.py', 'good.pth out.pth --config broken.py', 2, 'broken.py cannot be read as a config: SyntaxError'),
     Row('tools/model_converters/ddp_to_mmdiffseg.py', 'good.pth small.pth/out.pth --config ddp.py', 2, 'small.pth/out.pth cannot be written'),
     Row('tools/model_converters/segdiff_to_mmdiffseg.py', 'run/model.pt out.pth', 2, 'run/args.json is damaged or no JSON'),
-    Row('tools/dataset_converters/instance_proposals.py', 'object.json o.json', 2, 'object.json holds no images and annotations: give a file of COCO'),
+    Row('tools/dataset_converters/instance_proposals.py', 'object.json o.json', 2, 'object.json holds no images: give a file that holds images, annotations'),
     Row('tools/dataset_converters/instance_proposals.py', 'empty.json o.json', 2, 'empty.json is damaged or no JSON'),
     Row('tools/dataset_converters/lidc.py', 'empty.json --out o', 2, 'empty.json is damaged or no pickle'),
     Row('tools/dataset_converters/in_context_lists.py', 'label_empty/labels/val --out o --jobs 1', 2, 'label_empty/labels/val/000000.png (0 bytes) is damaged or no picture'),
