@@ -15,6 +15,7 @@ from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import Picture, check_pixels, read_pixels
 from mmdiffseg.apis.tasks import InContextTask
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
+from mmdiffseg.engine.command_line import read_config
 from mmdiffseg.models.in_context import EncodedPrompts, InContextSegmentor
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
@@ -48,13 +49,13 @@ class InContextInferencer:
         *,
         device: str | None = None,
     ) -> None:
-        config = config if isinstance(config, Config) else Config.fromfile(config)
+        if not isinstance(config, Config):
+            config = read_config(str(config), {})
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        kind = config.get('model', {}).get('type', 'nothing')
+        if not issubclass(MODELS.get(kind) or object, InContextSegmentor):
+            raise ValueError(f'{kind} is not an in-context model: give a config of Ref LDM-Seg')
         self.model = MODELS.build(config.model)
-        if not isinstance(self.model, InContextSegmentor):
-            raise ValueError(
-                f'{config.model.type} is not an in-context model: give a config of Ref LDM-Seg'
-            )
         if checkpoint is None:
             warnings.warn(
                 'the model is not trained, so its masks mean nothing: give a checkpoint',

@@ -10,7 +10,8 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from mmdiffseg.models.referring.ref_diff import Referral
+from mmdiffseg.engine.command_line import read_config
+from mmdiffseg.models.referring.ref_diff import RefDiff, Referral
 from mmdiffseg.registry import MODELS
 
 
@@ -25,11 +26,18 @@ class ReferringInferencer:
     Args:
         config: Config, or its file. Its model names the weights of its parts.
         device: Where to run; by default a GPU if there is one.
+
+    Raises:
+        ValueError: The config is of another model.
     """
 
     def __init__(self, config: str | os.PathLike | Config, *, device: str | None = None) -> None:
-        config = config if isinstance(config, Config) else Config.fromfile(config)
+        if not isinstance(config, Config):
+            config = read_config(str(config), {})
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        kind = config.get('model', {}).get('type', 'nothing')
+        if not issubclass(MODELS.get(kind) or object, RefDiff):
+            raise ValueError(f'{kind} is no referring model: give a config of Ref-Diff')
         self.model = MODELS.build(config.model).to(device)
 
     def __call__(

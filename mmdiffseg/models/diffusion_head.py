@@ -8,8 +8,6 @@ Notation, here and in every head:
     the batch of a chain holds all images once per generation        (G B, C, h, w)
 """
 
-import inspect
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +19,9 @@ from torch import Tensor
 from mmdiffseg.diffusion.draws import Draws, check_seed, noise_name
 from mmdiffseg.diffusion.samplers import Chain
 from mmdiffseg.diffusion.start import Start, resize_start
+from mmdiffseg.models.explained_arguments import ExplainsArguments
 from mmdiffseg.models.labels import given_probabilities
-from mmdiffseg.models.memory import FLOAT, check_memory
+from mmdiffseg.models.memory import check_chain
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
 
 
@@ -33,7 +32,7 @@ def sample_key(meta: dict) -> str:
     return noise_name(name, view)
 
 
-class DiffusionHead:
+class DiffusionHead(ExplainsArguments):
     """Mixin over mmseg's ``BaseDecodeHead`` or mmdet's ``Mask2FormerHead``.
 
     A head calls :meth:`build_diffusion` in its constructor and says five things: :meth:`prepare`
@@ -52,23 +51,6 @@ class DiffusionHead:
     accumulation: bool | str = False
     #: whether ``in_index`` was left out, which is fine where a single map comes in
     needs_one_map = False
-
-    def __new__(cls, *args, **config):
-        """Explain arguments that belong to another head, such as the one it replaces."""
-        known = set()
-        for owner in cls.__mro__:
-            parameters = inspect.signature(owner.__init__).parameters
-            known.update(parameters)
-            # what a constructor hands on to its base class is known there
-            if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-                break
-        unknown = [name for name in config if name not in known]
-        if unknown:
-            raise TypeError(
-                f'{cls.__name__} takes no {", ".join(unknown)}: if a base config sets them for the '
-                'head that it replaces, add _delete_=True to the head in your config'
-            )
-        return super().__new__(cls)
 
     def build_diffusion(
         self,
@@ -237,7 +219,13 @@ class DiffusionHead:
         b, size = len(metas), shape[1:]
         rows = self.generations * b
         at_once = rows if self.max_batch is None else max(self.max_batch // b, 1) * b
-        self._check_memory(min(at_once, rows), shape, metas, inputs[0].device)
+        check_chain(
+            min(at_once, rows),
+            shape,
+            metas,
+            classes=getattr(self, 'out_channels', 0),
+            device=inputs[0].device,
+        )
         context = self.prepare(feature, metas)
         if draws is None:
             generations = range(self.generations)
@@ -257,22 +245,6 @@ class DiffusionHead:
                 device=inputs[0].device,
                 start=start and start.select([row % b for row in group]),
             )
-
-    def _check_memory(
-        self, rows: int, shape: Sequence[int], metas: Sequence[dict], device: torch.device
-    ) -> None:
-        if torch.compiler.is_compiling():  # sizes that are no numbers
-            return
-        height, width = metas[0].get('img_shape', shape[1:])[:2]
-        maps = 2 * rows * math.prod(shape)  # noise, and the estimate of x0
-        result = len(metas) * getattr(self, 'out_channels', 0) * height * width
-        check_memory(
-            FLOAT * (maps + result),
-            device,
-            what=f'denoising {rows} maps of {" x ".join(map(str, shape))} for images of '
-            f'{width}x{height}',
-            fix="resize the images, use windows (test_cfg.mode='slide') or lower max_batch",
-        )
 
     def chain(
         self,

@@ -1,6 +1,8 @@
 """Refusal of sizes that cannot fit memory, before the machine is brought down by them."""
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,6 +36,36 @@ def check_memory(needed: int, device: torch.device, *, what: str, fix: str) -> N
             f'{what} needs at least {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB '
             f'are free on {device}: {fix} (or set {OVERRIDE}=1 to try)'
         )
+
+
+def check_chain(
+    rows: int,
+    shape: Sequence[int],
+    metas: Sequence[dict],
+    *,
+    classes: int,
+    device: torch.device,
+) -> None:
+    """Refuse a chain that memory cannot hold; see :func:`check_memory`.
+
+    Args:
+        rows: Maps that are denoised at once.
+        shape: Their shape (C, h, w).
+        metas: Meta information of the images.
+        classes: Channels K of the result, which has the size of the images.
+        device: Where the maps live.
+    """
+    if torch.compiler.is_compiling():  # sizes that are no numbers
+        return
+    height, width = metas[0].get('img_shape', shape[1:])[:2]
+    maps = 2 * rows * math.prod(shape)  # noise, and the estimate of x0
+    check_memory(
+        FLOAT * (maps + len(metas) * classes * height * width),
+        device,
+        what=f'denoising {rows} maps of {" x ".join(map(str, shape))} for images of '
+        f'{width}x{height}',
+        fix="resize the images, use windows (test_cfg.mode='slide') or lower max_batch",
+    )
 
 
 def free_memory(device: torch.device) -> int | None:

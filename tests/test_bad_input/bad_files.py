@@ -31,6 +31,11 @@ SHORT = """
 train_cfg = dict(max_iters=2, val_interval=2)
 default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 """
+ALONE = """
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+"""
 SMALL = 'model = dict(data_preprocessor=dict(size=(64, 64)))'
 CONFIGS = {
     'ddp.py': ('ddp/ddp_r18_shapes.py', SHORT + SMALL),
@@ -40,8 +45,8 @@ CONFIGS = {
     'segdiff.py': ('segdiff/segdiff_small_shapes-classes.py', SHORT + SMALL),
     'binary.py': ('segdiff/segdiff_shapes.py', SHORT),
     'dformer.py': ('dformer/dformer_r18_shapes-panoptic.py', SHORT + 'load_from = None'),
-    'context.py': ('ref_ldm_seg/refldmseg-n_shapes.py', SHORT),
-    'one_step.py': ('ref_ldm_seg/refldmseg-f_shapes.py', SHORT),
+    'context.py': ('ref_ldm_seg/refldmseg-n_shapes.py', SHORT + ALONE),
+    'one_step.py': ('ref_ldm_seg/refldmseg-f_shapes.py', SHORT + ALONE),
     'referring.py': ('ref_diff/ref-diff_tiny_shapes.py', ''),
 }
 
@@ -68,8 +73,8 @@ def make(root: Path, shapes: Path) -> None:
 
 def _write_configs(root):
     for name, (base, more) in CONFIGS.items():
-        if base.startswith('ref_diff'):
-            text = f'_base_ = {str(REPO / "configs" / base)!r}\n'
+        if base.startswith(('ref_diff', 'ref_ldm_seg')):  # whose data lie where they look for them
+            text = f'_base_ = {str(REPO / "configs" / base)!r}\n{more}'
         else:
             text = CONFIG.format(base=str(REPO / 'configs' / base), data=DATA[0], more=more)
         (root / name).write_text(text)

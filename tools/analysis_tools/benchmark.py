@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from mmseg.structures import SegDataSample
@@ -59,7 +58,7 @@ def parse_args() -> Namespace:
 
 def build(config: str, checkpoint: str | None, device: torch.device) -> nn.Module:
     """Build the model of a config for inference."""
-    cfg = Config.fromfile(config)
+    cfg = command_line.read_config(config, {})
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     if checkpoint:

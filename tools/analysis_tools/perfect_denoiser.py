@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.utils import track_iter_progress
 
@@ -65,7 +64,7 @@ def samples_of(
 
 def main(args: Namespace) -> None:
     """Walk the chains and write where they end."""
-    config = Config.fromfile(args.config)
+    config = command_line.read_config(args.config, {})
     init_default_scope(config.default_scope)
     head = MODELS.build(config.model).decode_head
     if not hasattr(getattr(head, 'label_encoder', None), 'channels'):

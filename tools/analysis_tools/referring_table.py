@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.utils import track_iter_progress
@@ -66,7 +65,7 @@ def main(args: Namespace) -> None:
     proposer = PrecomputedProposer(path=args.proposals)
     answers, kinds = {}, []
     for path in args.configs:
-        cfg = Config.fromfile(path)
+        cfg = command_line.read_config(path, {})
         if args.data_root:
             launch.set_data_root(cfg, args.data_root)
         launch.check_data_roots(cfg, 'test')

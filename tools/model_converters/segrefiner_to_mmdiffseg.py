@@ -12,12 +12,11 @@ DST gets the weights under mmdiffseg's names, and the classes, the palette and t
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine import command_line
-from mmdiffseg.engine.converting import run, write_checkpoint
+from mmdiffseg.engine.converting import read_model_config, run, write_checkpoint
 
 CONFIG = Path(__file__).parents[2] / 'configs/refine/segrefiner_hr_dis5k.py'
 THEIRS = 'denoise_model.'
@@ -62,7 +61,7 @@ def convert_file(
             f'{src} is no checkpoint of SegRefiner: it has no {STEM.replace(OURS, THEIRS)} of 4 '
             f'channels, but {", ".join(list(weights)[:3])}, ...'
         )
-    config = Config.fromfile(config_path or CONFIG)
+    config = read_model_config(config_path or CONFIG)
     return write_checkpoint(convert(weights), config, src=src, dst=dst)
 
 
