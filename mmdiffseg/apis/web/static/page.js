@@ -196,7 +196,7 @@ async function pictures() {
   if (answer.labels) drawn.push(['prediction', overlay(pixels, answer.labels)]);
   if (answer.objects) drawn.push(['objects', overlay(pixels, answer.labels, answer.objects)]);
   if (answer.uncertainty) drawn.push(['uncertainty', heatOverlay(pixels, answer.uncertainty)]);
-  if (answer.inner) {
+  if (answer.inner || answer.outer) {
     const map = zones(answer.inner, answer.outer);
     drawn.push(['surely object (green), possibly (orange)', labelOverlay(pixels, map, ZONES, { opacity: Number($('opacity').value) })]);
   }
