@@ -1,6 +1,5 @@
 import io
 import json
-import shutil
 import zipfile
 
 import numpy as np
@@ -9,22 +8,6 @@ from PIL import Image
 
 #: what a browser says where a page does what its own rules forbid
 BROKEN = 'Content Security Policy'
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
-
-
-@pytest.fixture(scope='module')
-def browser():
-    """A headless browser of the distribution."""
-    playwright = pytest.importorskip(
-        'playwright.sync_api', reason='the page is tested by playwright: pip install playwright'
-    )
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip('the page is tested in a browser: apt-get install chromium')
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=['--no-sandbox'])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
