@@ -1,5 +1,6 @@
 import logging
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from mmengine.registry import DefaultScope
 import mmdiffseg  # noqa: F401  before mmseg and timm: compat mends their import where needed
 
 REPO = Path(__file__).parents[1]
+BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +70,18 @@ def log_lines():
     logger.addHandler(handler)
     yield lines
     logger.removeHandler(handler)
+
+
+@pytest.fixture(scope='session')
+def browser():
+    """A headless browser of the distribution."""
+    playwright = pytest.importorskip(
+        'playwright.sync_api', reason='the page is tested by playwright: pip install playwright'
+    )
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip('the page is tested in a browser: apt-get install chromium')
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=['--no-sandbox'])
+        yield browser
+        browser.close()

@@ -107,10 +107,17 @@ class Result:
             pictures[f'sample {number}'] = overlay(labels)
         if self.uncertainty is not None:
             pictures['uncertainty'] = draw.heat_overlay(image, self.uncertainty)
-        if self.inner is not None:
-            zones = self.inner.astype(np.uint8) + self.outer  # 0 outside, 1 open, 2 inside
-            pictures['inner and outer'] = draw.label_overlay(image, zones, ZONES)
+        if self.inner is not None or self.outer is not None:
+            pictures['inner and outer'] = draw.label_overlay(image, self._zones(), ZONES)
         return draw.panel(pictures, columns=4, legend=legend, notes=self.notes)
+
+    def _zones(self) -> NDArray:
+        """0 outside, 1 open, 2 inside (H, W); of one of the two masks nothing may be promised."""
+        zones = np.zeros(self.labels.shape, dtype=np.uint8)
+        for value, mask in ((1, self.outer), (2, self.inner)):
+            if mask is not None:
+                zones[mask] = value
+        return zones
 
     def _present(self) -> list[int]:
         """The classes that occur in the labels."""

@@ -76,11 +76,25 @@ def test_the_labels_are_written_last(result, tmp_path, monkeypatch):
 
 def test_the_panel_shows_what_is_known(result):
     full = result.panel()
-    result.samples = result.uncertainty = result.inner = None
+    result.samples = result.uncertainty = result.inner = result.outer = None
     assert result.panel().shape[0] < full.shape[0]
     assert result._repr_png_().startswith(b'\x89PNG')
     # green on the zones of the full page: inside for certain
     assert (np.abs(full.astype(int) - (46, 184, 92)).max(axis=2) < 60).any()
+
+
+@pytest.mark.parametrize('missing, colour', [('inner', (243, 156, 18)), ('outer', (46, 184, 92))])
+def test_a_guarantee_may_promise_one_mask_alone(result, missing, colour):
+    def has_colour(page):
+        return (np.abs(page.astype(int) - colour).max(axis=2) < 80).any()
+
+    # black, and classes that are never orange or green
+    result.image, result.palette = np.zeros_like(result.image), [(40, 40, 200)] * 3
+    result.uncertainty = None
+    setattr(result, missing, None)
+    assert has_colour(result.panel())
+    result.inner = result.outer = None
+    assert not has_colour(result.panel())
 
 
 def test_depth_is_kept_in_metres(picture, tmp_path):
@@ -104,7 +118,7 @@ def test_labels_beyond_a_byte(picture, tmp_path):
 
 def test_a_map_has_cells_of_its_own(result):
     result.labels, result.samples = result.labels[:30, :40], None
-    result.uncertainty = result.inner = None
+    result.uncertainty = result.inner = result.outer = None
     assert result.panel().shape[2] == 3
 
 

@@ -13,6 +13,8 @@ class RefineTask:
         model: The refiner.
     """
 
+    asks = 'mask'
+
     def __init__(self, model: MaskRefiner) -> None:
         self.model = model
 

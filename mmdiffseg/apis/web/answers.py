@@ -29,7 +29,8 @@ def describe(segmenter: Any, limits: Limits) -> dict[str, Any]:
         settings=segmenter.settings,
         asks=segmenter.asks,
         films=segmenter.films,
-        refines=hasattr(segmenter, 'refine'),
+        # what has no chain cannot start it from a mask
+        refines=hasattr(segmenter, 'refine') and 'steps' in segmenter.settings,
         guarantee=meta.get('guarantee'),
         samples=list(sample_names()),
         limits=dict(

@@ -62,8 +62,9 @@ export function depthPicture(depth, width, height) {
   return out;
 }
 
+// 0 outside, 1 open, 2 inside; of one of the two masks nothing may be known.
 export function zones(inner, outer) {
-  return inner.map((inside, p) => inside + outer[p]);
+  return (inner ?? outer).map((_, p) => (inner?.[p] ? 2 : outer?.[p] ? 1 : 0));
 }
 
 export function show(canvas, picture) {

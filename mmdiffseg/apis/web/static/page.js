@@ -11,6 +11,7 @@ let picture = null;    // { blob, name, width, height, pixels }; no pixels where
 let answer = null;     // what segment() says, with the picture it is about
 let examples = [];     // { blob, painter }
 let painter = null;    // of the correction
+let start = null;      // painter of the mask that a refiner begins with
 let playing = null;
 
 const EXAMPLE_CLASSES = { classes: ['not this', 'this'], palette: [[70, 70, 70], [46, 184, 92]] };
@@ -62,6 +63,11 @@ async function take(blob, name) {
   $('hint').textContent = picture.pixels
     ? `${name}: ${picture.width} x ${picture.height}${picture.note ? ` (${picture.note})` : ''}`
     : `${name}: this browser cannot show it`;
+  if (model.asks === 'mask') {
+    if (!picture.pixels) throw new Error(`${name} cannot be shown by this browser, so nothing can be painted on it: save it as PNG`);
+    $('mask-painter').replaceChildren();
+    start = new Painter($('mask-painter'), picture.pixels, { ...model, caption: 'mask' });
+  }
   $('go').disabled = false;
 }
 
@@ -85,7 +91,7 @@ function setting(name) {
   return model.choices?.[name] ? model.choices[name][value] : value;
 }
 
-async function start() {
+async function begin() {
   model = await describe();
   $('model').textContent = `${model.name}: ${model.classes.slice(0, 12).join(', ')}${model.classes.length > 12 ? ', ...' : ''}`;
   const { steps, generations } = model.settings;
@@ -95,6 +101,7 @@ async function start() {
   $('film-part').hidden = !model.films;
   $('text-part').hidden = model.asks !== 'text';
   $('examples-part').hidden = model.asks !== 'examples';
+  $('mask-part').hidden = model.asks !== 'mask';
   for (const { name, address } of model.samples) {
     const button = Object.assign(document.createElement('button'), { type: 'button', title: name });
     button.append(Object.assign(new Image(), { src: address, alt: name }));
@@ -115,6 +122,10 @@ function question() {
     asked.examples = examples.filter(({ painter: each }) => !each.empty).map(({ blob, painter: each }) => (
       { blob, mask: each.over(), width: each.picture.width, height: each.picture.height }));
     if (!asked.examples.length) throw new Error('show what to look for: add an example and paint on it');
+  }
+  if (model.asks === 'mask') {
+    if (start.empty) throw new Error('paint the mask first');
+    asked.mask = start.over();
   }
   return asked;
 }
@@ -185,7 +196,7 @@ async function pictures() {
   if (answer.labels) drawn.push(['prediction', overlay(pixels, answer.labels)]);
   if (answer.objects) drawn.push(['objects', overlay(pixels, answer.labels, answer.objects)]);
   if (answer.uncertainty) drawn.push(['uncertainty', heatOverlay(pixels, answer.uncertainty)]);
-  if (answer.inner) {
+  if (answer.inner || answer.outer) {
     const map = zones(answer.inner, answer.outer);
     drawn.push(['surely object (green), possibly (orange)', labelOverlay(pixels, map, ZONES, { opacity: Number($('opacity').value) })]);
   }
@@ -308,4 +319,4 @@ $('save-labels').onclick = guarded(async () => {
   download(await labelPng(answer.labels, width, height, answer.palette), `${stem()}.png`, 'image/png');
 });
 $('save-all').onclick = guarded(saveAll);
-guarded(start)();
+guarded(begin)();

@@ -15,50 +15,9 @@ import pytest
 from PIL import Image
 
 from mmdiffseg.apis.pictures import find_sources
-from mmdiffseg.apis.result import Result
-from mmdiffseg.apis.serve import PAGES, PageServer, without_paths
+from mmdiffseg.apis.serve import PAGES, without_paths
 from mmdiffseg.apis.web.answers import time_limit
-from mmdiffseg.apis.web.questions import Limits
 from mmdiffseg.apis.web.samples import DRAWN, sample_png
-
-
-class Threshold:
-    """Calls bright pixels object, in as many samples as generations; every step is as good."""
-
-    meta = dict(classes=('dark', 'bright'), palette=[[0, 0, 0], [255, 0, 0]], source='/secret/it')
-    settings = dict(steps=3, generations=2, seed=0)
-    asks, films = None, True
-
-    def __init__(self):
-        self.calls, self.at_once, self.most = [], 0, 0
-        self.wait = 0.0
-
-    def __call__(self, image, *, text=None, examples=None, **settings):
-        self.at_once += 1
-        self.most = max(self.most, self.at_once)
-        self.calls.append(dict(settings, text=text, examples=examples))
-        time.sleep(self.wait)
-        self.at_once -= 1
-        return self.result(image, settings.get('generations', 2))
-
-    def film(self, image, *, steps=None, seed=None):
-        return [self.result(image, 1) for _ in range(steps or 3)]
-
-    def result(self, image, generations):
-        (source,) = find_sources(image)
-        picture = source.read()
-        bright = picture.pixels.mean(axis=2) > 127
-        return Result(
-            image=picture.pixels,
-            name=picture.name,
-            classes=self.meta['classes'],
-            palette=self.meta['palette'],
-            labels=bright.astype(np.uint8),
-            samples=np.stack([bright.astype(np.uint8)] * generations),
-            uncertainty=np.full(bright.shape, 0.2, dtype=np.float32),
-            inner=bright,
-            outer=np.ones_like(bright),
-        )
 
 
 class Client:
@@ -86,25 +45,20 @@ class Client:
         return status, json.loads(body)
 
 
-@contextmanager
-def serving(segmenter, **limits):
-    with PageServer(segmenter, limits=Limits(**limits)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01))
-        thread.start()
-        try:
+@pytest.fixture
+def serving(serve_page):
+    """Serve a model within limits, and give a client."""
+
+    @contextmanager
+    def serving_within(model, **limits):
+        with serve_page(model, **limits) as server:
             yield Client(server)
-        finally:
-            server.shutdown()
-            thread.join()
+
+    return serving_within
 
 
 @pytest.fixture
-def model():
-    return Threshold()
-
-
-@pytest.fixture
-def client(model):
+def client(serving, model):
     with serving(model, pixels=10_000, body=200_000, generations=4, steps=20) as client:
         yield client
 
@@ -261,7 +215,7 @@ def test_large_requests_are_refused(client):
         assert b'ended too early' in line.makefile('rb').read()
 
 
-def test_large_films_are_refused(model, picture):
+def test_large_films_are_refused(serving, model, picture):
     with serving(model, film=9000) as client:
         status, said = client.segment(image=encode(picture), film=True)
         assert (
@@ -301,14 +255,14 @@ def test_a_failing_model_tells_no_paths(client, model, picture, monkeypatch):
     assert sentence == "there is no config 'a file' and/or a file"
 
 
-def test_users_take_turns(model, picture):
+def test_users_take_turns(serving, model, picture):
     model.wait = 0.1
     with serving(model) as client:
         answers = in_parallel(4, lambda: client.segment(image=encode(picture)))
     assert [status for status, _ in answers] == [200] * 4 and model.most == 1
 
 
-def test_the_queue_is_bounded(model, picture):
+def test_the_queue_is_bounded(serving, model, picture):
     model.wait = 0.5
     with serving(model, waiting=1) as client:
         answers = in_parallel(4, lambda: client.segment(image=encode(picture)))
@@ -317,7 +271,7 @@ def test_the_queue_is_bounded(model, picture):
     assert sentences == ['2 requests are waiting already: try again in a minute'] * 2
 
 
-def test_patience_is_bounded(model, picture):
+def test_patience_is_bounded(serving, model, picture):
     model.wait = 0.5
     with serving(model, patience=0.05) as client:
         answers = in_parallel(2, lambda: client.segment(image=encode(picture)))
@@ -334,7 +288,7 @@ def in_parallel(count, call):
     return answers
 
 
-def test_connections_are_bounded(model):
+def test_connections_are_bounded(serving, model):
     with serving(model, connections=2) as client:
         lines = [socket.create_connection(client.server.server_address) for _ in range(2)]
         time.sleep(0.1)
@@ -353,7 +307,7 @@ def test_time_is_bounded(tiny, picture):
     tiny(picture, steps=1)
 
 
-def test_200_requests_leave_nothing_behind(model, picture, tmp_path, monkeypatch):
+def test_200_requests_leave_nothing_behind(serving, model, picture, tmp_path, monkeypatch):
     monkeypatch.setenv('TMPDIR', str(tmp_path))
     large = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     with serving(model) as client:
@@ -376,7 +330,7 @@ def memory():
         return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
 
-def test_a_real_model_answers(tiny):
+def test_a_real_model_answers(serving, tiny):
     content = base64.b64encode(sample_png(DRAWN)).decode()
     with serving(tiny) as client:
         said = json.loads(client.get('/api/model')[2])

@@ -1,0 +1,92 @@
+// The loop of a chain, as in mmdiffseg.runtime.chains: a graph and a few numbers a step.
+//
+// Every walk yields { index, output, probability, x0, drawn }, stacks of maps with the rows of the
+// chains first; `drawn` is what a chain of whole masks ends in.
+
+import { stack } from './maps.js';
+
+const at = (tensor) => tensor && stack(tensor.data, tensor.dims[2], tensor.dims[3]);
+
+// `call` runs the graph of a step: { name: [values, shape] } to { name: tensor }.
+export async function* gaussian(loop, rows, call, [channels, height, width], draws) {
+  const count = draws.rows.length, shape = [count, channels, height, width];
+  let z = draws.draw('normal', shape.slice(1));
+  const maps = [], estimates = [];  // the latest first
+  for (const [index, row] of rows.entries()) {
+    const said = await call({ z_t: [z, shape], t: [[row.t], [1]] });
+    yield { index, output: at(said.output), probability: at(said.probability), x0: at(said.x0), drawn: at(said.probability) };
+    if (index === rows.length - 1) return;
+    maps.unshift(z);
+    estimates.unshift(said.x0.data);
+    maps.splice(3);
+    estimates.splice(3);
+    const next = new Float32Array(z.length);
+    for (const [weights, values] of [[row.z, maps], [row.x0, estimates]]) {
+      weights.forEach((weight, n) => { if (weight) for (let p = 0; p < z.length; p++) next[p] += weight * values[n][p]; });
+    }
+    if (loop.stochastic) {
+      const noise = draws.draw('normal', shape.slice(1)), [small, large] = row.noise;
+      // between two sizes, the network says where, on a log scale
+      const share = large === undefined ? null : said.variance.data;
+      for (let p = 0; p < z.length; p++) next[p] += noise[p] * (share ? small ** (1 - share[p]) * large ** share[p] : small);
+    }
+    z = next;
+  }
+}
+
+export async function* categorical(loop, rows, call, [channels, height, width], draws) {
+  const count = draws.rows.length, size = height * width, states = loop.states;
+
+  // The state (rows, states, h, w) of the highest score, as zeros and ones.
+  const oneHot = (scores) => {
+    const out = new Float32Array(scores.length);
+    for (let n = 0; n < count; n++) {
+      for (let p = 0; p < size; p++) {
+        let best = 0;
+        for (let s = 1; s < states; s++) {
+          if (scores[(n * states + s) * size + p] > scores[(n * states + best) * size + p]) best = s;
+        }
+        out[(n * states + best) * size + p] = 1;
+      }
+    }
+    return out;
+  };
+  const drawn = (probability) => {
+    const noise = draws.draw('gumbel', [states, height, width]);
+    return oneHot(noise.map((number, i) => Math.fround(Math.log(probability(i))) + number));
+  };
+  // what the network sees leaves out a state that hides the class
+  const seen = (state) => {
+    const out = new Float32Array(count * channels * size);
+    for (let n = 0; n < count; n++) {
+      out.set(state.subarray(((n + 1) * states - channels) * size, (n + 1) * states * size), n * channels * size);
+    }
+    return out;
+  };
+  // the classes among the states
+  const classes = (state, many) => {
+    const out = new Float32Array(count * many * size);
+    for (let n = 0; n < count; n++) out.set(state.subarray(n * states * size, (n * states + many) * size), n * many * size);
+    return stack(out, height, width);
+  };
+
+  let state = drawn((i) => loop.prior[Math.floor(i / size) % states]);
+  for (const [index, row] of rows.entries()) {
+    const said = await call({
+      z_t: [seen(state), [count, channels, height, width]],
+      t: [[row.t], [1]],
+      jump: [row.jump, [row.jump.length, 1, 1, 1, 1]],
+    });
+    const posterior = said.posterior.data, last = index === rows.length - 1;
+    const kind = last ? loop.final : loop.state;
+    if (kind === 'sample') state = drawn((i) => posterior[i]);
+    else state = kind === 'argmax' ? oneHot(posterior) : posterior;
+    const probability = at(said.probability);
+    yield {
+      index, output: at(said.output), probability,
+      drawn: last ? classes(state, said.probability.dims[1]) : null,
+    };
+  }
+}
+
+export const WALKS = { gaussian, categorical };
