@@ -2,6 +2,7 @@
 #   VENV=path     the environment to make or to use; a torch that is already in it is kept
 #   PYTHON=path   the Python that makes the environment
 #   LINE=onedl    or openmmlab (upstream), each in an environment of its own
+#   DEMO=quick    photographs only, without the training that follows them
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -9,7 +10,7 @@ LINE ?= onedl
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.mmdiffseg-$(LINE)
-TARGET := -e .[$(LINE),latent,tests]
+TARGET := -e .[$(LINE),latent,demo,tests]
 
 # To build upstream mmcv takes an older setuptools. pip before 25.3 knows PIP_CONSTRAINT alone.
 ifeq ($(LINE),openmmlab)
@@ -22,10 +23,14 @@ endif
 
 install: $(STAMP)
 
-# One OpenMP thread a process: the demo trains two models side by side, and threads that wait for each
-# other cost more than they give on a few cores.
+# One OpenMP thread a process: the training teaches two models side by side, and threads that wait for
+# each other cost more than they give on a few cores.
 demo: $(STAMP)
+	$(BIN)/python demo/nuclei_demo.py
+ifneq ($(DEMO),quick)
+	@echo 'Now a training on generated data, ten minutes on two cores; make demo DEMO=quick leaves it out.'
 	OMP_NUM_THREADS=1 $(BIN)/python demo/shapes_demo.py
+endif
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -37,6 +42,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+
+# What is about to be published, in an environment that has nothing else.
+release-check: $(STAMP)
+	PYTHON=$(BIN)/python bash tools/misc/release_check.sh
 
 # The site in build/site. It reads the sources and imports none of them, so it needs little.
 docs: $(VENV)/.mmdiffseg-docs

@@ -28,10 +28,12 @@ def script(path, body):
 @pytest.mark.parametrize(
     ('target', 'command'),
     [
+        ('demo', 'demo/nuclei_demo.py'),
         ('demo', 'demo/shapes_demo.py'),
         ('test', '-m pytest'),
         ('test-recipe', '-m pytest -m recipe'),
         ('lint', 'ruff format --check'),
+        ('release-check', 'tools/misc/release_check.sh'),
     ],
 )
 def test_every_target_sets_up_first(target, command, tmp_path):
@@ -48,6 +50,13 @@ def test_a_finished_environment_is_used_as_it_is(tmp_path):
         done.stdout.strip()
         == f'OMP_NUM_THREADS=1 {tmp_path}/bin/python -m pytest -n 2 --dist loadfile'
     )
+
+
+def test_the_quick_demo_trains_nothing(tmp_path):
+    script(tmp_path / 'bin' / 'python', 'exit 1')
+    (tmp_path / '.mmdiffseg-onedl').touch()
+    done = make('-n', 'demo', 'DEMO=quick', f'VENV={tmp_path}')
+    assert done.stdout.strip() == f'{tmp_path}/bin/python demo/nuclei_demo.py'
 
 
 def fake_environment(folder, *, uv):
@@ -69,7 +78,7 @@ def test_a_torch_that_is_there_is_kept_with_uv_and_without(tmp_path, uv, install
     assert (folder / 'constraints.txt').read_text() == 'torch==2.13.0+cpu\n'
     last = (folder / 'log').read_text().splitlines()[-1]
     assert last.startswith(installer)
-    assert last.endswith(f'-c {folder}/constraints.txt -e .[onedl,latent,tests]')
+    assert last.endswith(f'-c {folder}/constraints.txt -e .[onedl,latent,demo,tests]')
 
 
 @pytest.mark.parametrize('line', ['onedl', 'openmmlab'])
@@ -77,7 +86,7 @@ def test_each_line_has_its_extra_and_its_own_mark(tmp_path, line):
     folder = fake_environment(tmp_path, uv=True)
     assert make('install', f'VENV={folder}', f'LINE={line}').returncode == 0
     assert (folder / f'.mmdiffseg-{line}').exists()
-    assert (folder / 'log').read_text().strip().endswith(f'-e .[{line},latent,tests]')
+    assert (folder / 'log').read_text().strip().endswith(f'-e .[{line},latent,demo,tests]')
 
 
 @pytest.mark.parametrize(
