@@ -1,12 +1,14 @@
 """Multi-scale deformable attention (Zhu et al., Deformable DETR, ICLR 2021), nothing compiled.
 
-Three implementations stand behind one switch, `set_deform_attn_impl` or the environment variable
+Four implementations stand behind one switch, `set_deform_attn_impl` or the environment variable
 `MMDIFFSEG_DEFORM_ATTN`. All of them sample in float32 or better, whatever the autocast state: half
 precision cannot even name the pixels of a large map.
 """
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -146,6 +148,19 @@ def deform_attn_grid_sample(
     return output.view(batch, heads * head_dim, -1).transpose(1, 2)  # (B * H, D, N) -> (B, N, C)
 
 
+def deform_attn_gather(
+    value: Tensor, spatial_shapes: SpatialShapes, locations: Tensor, weights: Tensor
+) -> Tensor:
+    """Gather all sampled pixels, then weigh and sum; the plainest operators, for export.
+
+    Arguments as in `multi_scale_deformable_attn`, in float32 or float64.
+    """
+    batch, _, heads, head_dim = value.shape
+    rows, pixel_weights = _corner_pixels(locations, weights, spatial_shapes)
+    pixels = _bordered_table(value, spatial_shapes)[rows.long()]  # (B * N * H, pixels, D)
+    return (pixel_weights[:, None] @ pixels).view(batch, -1, heads * head_dim)
+
+
 def deform_attn_compiled(
     value: Tensor, spatial_shapes: SpatialShapes, locations: Tensor, weights: Tensor
 ) -> Tensor:
@@ -170,6 +185,7 @@ def deform_attn_compiled(
 _IMPLEMENTATIONS = dict(
     embedding_bag=deform_attn_embedding_bag,
     grid_sample=deform_attn_grid_sample,
+    gather=deform_attn_gather,
     compiled=deform_attn_compiled,
 )
 
@@ -187,8 +203,8 @@ def set_deform_attn_impl(name: str) -> str:
     """Choose the implementation of deformable attention for this process.
 
     Args:
-        name: ``embedding_bag`` or ``grid_sample`` (plain torch, anywhere), ``compiled`` (mmcv's
-            CUDA operator), or ``auto``: on a GPU the operator if mmcv has it, else
+        name: ``embedding_bag``, ``grid_sample`` or ``gather`` (plain torch, anywhere), ``compiled``
+            (mmcv's CUDA operator), or ``auto``: on a GPU the operator if mmcv has it, else
             ``grid_sample``, since ``embedding_bag`` has not been measured there; on a CPU
             ``embedding_bag``, except for training heads of fewer than 16 channels.
 
@@ -212,6 +228,16 @@ def set_deform_attn_impl(name: str) -> str:
         )
     previous, _choice = _choice, name
     return previous
+
+
+@contextmanager
+def deform_attn_impl(name: str) -> Iterator[None]:
+    """Choose an implementation within a block, see :func:`set_deform_attn_impl`."""
+    previous = set_deform_attn_impl(name)
+    try:
+        yield
+    finally:
+        set_deform_attn_impl(previous)
 
 
 _choice = 'auto'
