@@ -23,6 +23,7 @@ from mmdiffseg.apis.exporting.graphs import (
     PlainGraph,
     StepGraph,
 )
+from mmdiffseg.apis.exporting.int8 import quantise_graphs
 from mmdiffseg.apis.exporting.loop import chain_rows
 from mmdiffseg.apis.exporting.store import store
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
@@ -51,6 +52,8 @@ def export(
     size: tuple[int, int] | None = None,
     steps: Iterable[int] = STEPS,
     deform_attn: str = 'grid_sample',
+    precision: str = 'fp32',
+    calibration: Any = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a model as graphs and a loop, for :func:`mmdiffseg.runtime.load`.
@@ -67,6 +70,10 @@ def export(
             padded to a fixed size, which may change the prediction at its border.
         steps: Step counts that can be asked for; the model's own is always there.
         deform_attn: How deformable attention is written: ``grid_sample`` or ``gather``.
+        precision: ``fp32``, or ``int8`` for ``onnx``, whose activations are scaled by the pictures
+            of ``calibration``. The first and the last convolution of a graph stay in fp32.
+        calibration: For int8, a few pictures like those to come: all that a :class:`Segmenter`
+            takes.
         overwrite: Write into a folder that holds other files.
 
     Returns:
@@ -87,12 +94,20 @@ def export(
     """
     if format not in SUFFIXES:
         raise ValueError(f'format must be one of {list(SUFFIXES)}, got {format!r}')
+    if precision not in ('fp32', 'int8'):
+        raise ValueError(f"precision must be 'fp32' or 'int8', got {precision!r}")
+    if precision == 'int8' and (format != 'onnx' or calibration is None):
+        raise ValueError(
+            "int8 needs format='onnx' and pictures to scale the activations by: give a few like "
+            'those to come as calibration=FOLDER'
+        )
     model = segmenter.model
     if next(model.parameters()).device.type != 'cpu':
         raise ValueError("a model is exported from the CPU: load it with device='cpu'")
     loop = dict(
         mmdiffseg=__version__,
         format=format,
+        precision=precision,
         size=list(size) if size else None,
         pictures=describe_pictures(model, segmenter.config),
         windows=describe_windows(model),
@@ -107,6 +122,8 @@ def export(
     try:
         with deform_attn_impl(deform_attn):
             loop.update(_write_graphs(model, folder, format, size, loop['readout']['kind']))
+        if precision == 'int8':
+            quantise_graphs(segmenter, folder, loop['graphs'], calibration)
     finally:
         model.train(training)
     head = model.decode_head

@@ -264,7 +264,7 @@ class ExportedSegmenter:
         guarantee = self.meta.get('guarantee')
         if guarantee is None or 'probability' not in answer:
             return {}
-        from mmdiffseg.evaluation.conformal import apply_guarantee
+        from mmdiffseg.guarantee import apply_guarantee
 
         sure = apply_guarantee(answer['probability'], guarantee, samples=answer.get('samples'))
         if guarantee['kind'] == 'set':

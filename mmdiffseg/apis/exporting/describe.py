@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmseg.models.segmentors import DepthEstimator, EncoderDecoder
 from torch import nn
 
+from mmdiffseg.apis.tasks.pipeline import kept_transforms
 from mmdiffseg.models.ddp import DDPMapHead, MapSegmentor
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.segdiff import SegDiff, SegDiffHead
@@ -13,8 +14,8 @@ from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.models.stochastic import StochasticSegmentor
 from mmdiffseg.models.stochastic.head import StochasticHead
 
-#: how transforms begin that read, check or pack, or follow the protocol of a benchmark
-LEFT_OUT = ('Load', 'Check', 'Decode', 'Draw', 'Pack', 'ScoreAtInputSize')
+#: the options of a Resize that a runtime repeats
+RESIZE = dict(scale=None, scale_factor=None, keep_ratio=False, backend='cv2')
 
 
 def describe_pictures(model: nn.Module, config: Config) -> dict:
@@ -39,31 +40,18 @@ def describe_pictures(model: nn.Module, config: Config) -> dict:
 
 
 def _resize(config: Config) -> dict | None:
-    """The one Resize of the test pipeline."""
-    found = None
-    for step in config.test_dataloader.dataset.pipeline:
-        kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
-        kind = kind.split('.')[-1]
-        if kind == 'Resize':
-            options = {key: value for key, value in step.items() if key != 'type'}
-            unknown = set(options) - {'scale', 'scale_factor', 'keep_ratio', 'backend'}
-            if found is not None or unknown:
-                raise ValueError(
-                    f'a runtime follows one Resize by scale or scale_factor, the test pipeline has '
-                    f'{step}: export a model with a simpler one'
-                )
-            found = dict(
-                scale=options.get('scale'),
-                scale_factor=options.get('scale_factor'),
-                keep_ratio=options.get('keep_ratio', False),
-                backend=options.get('backend', 'cv2'),
-            )
-        elif not kind.startswith(LEFT_OUT) and not kind.endswith('Crop'):
+    """The options of the one Resize of the test pipeline."""
+    found = []
+    for step in kept_transforms(config)[1:]:
+        kind = str(step['type']).rpartition('.')[2]
+        if kind == 'Resize' and not found and set(step) <= {'type', *RESIZE}:
+            found.append({name: step.get(name, default) for name, default in RESIZE.items()})
+        elif not kind.startswith('Pack'):
             raise ValueError(
-                f'the test pipeline has the transform {kind}, which a runtime does not know: '
+                f'the test pipeline has the transform {dict(step)}, which a runtime cannot repeat: '
                 'leave it out of test_dataloader.dataset.pipeline'
             )
-    return found
+    return found[0] if found else None
 
 
 def describe_readout(model: nn.Module) -> dict:
