@@ -182,7 +182,8 @@ def deform_attn_compiled(
     )
 
 
-_IMPLEMENTATIONS = dict(
+#: by the names of `set_deform_attn_impl`
+IMPLEMENTATIONS = dict(
     embedding_bag=deform_attn_embedding_bag,
     grid_sample=deform_attn_grid_sample,
     gather=deform_attn_gather,
@@ -191,7 +192,8 @@ _IMPLEMENTATIONS = dict(
 
 
 @cache
-def _has_cuda_op() -> bool:
+def has_cuda_op() -> bool:
+    """Whether mmcv has its CUDA operator."""
     if not has_compiled_ops():
         return False
     from mmcv.ops import get_compiling_cuda_version
@@ -216,12 +218,12 @@ def set_deform_attn_impl(name: str) -> str:
         RuntimeError: ``compiled`` where mmcv has no compiled CUDA operators.
     """
     global _choice
-    if name != 'auto' and name not in _IMPLEMENTATIONS:
+    if name != 'auto' and name not in IMPLEMENTATIONS:
         raise ValueError(
             f'the implementation of deformable attention must be auto or one of '
-            f'{list(_IMPLEMENTATIONS)}, got {name!r}'
+            f'{list(IMPLEMENTATIONS)}, got {name!r}'
         )
-    if name == 'compiled' and not _has_cuda_op():
+    if name == 'compiled' and not has_cuda_op():
         raise RuntimeError(
             'mmcv is installed without compiled CUDA operators, so deformable attention cannot be '
             "'compiled': choose 'auto', or install an mmcv wheel prebuilt for your torch"
@@ -246,7 +248,7 @@ set_deform_attn_impl(os.environ.get('MMDIFFSEG_DEFORM_ATTN', 'auto'))
 
 def _auto(value: Tensor) -> str:
     if value.is_cuda:
-        return 'compiled' if _has_cuda_op() else 'grid_sample'
+        return 'compiled' if has_cuda_op() else 'grid_sample'
     # The gradients of a bag cost the same for any width, too much for narrow heads.
     narrow = torch.is_grad_enabled() and value.shape[-1] < 16
     return 'embedding_bag' if value.device.type == 'cpu' and not narrow else 'grid_sample'
@@ -268,7 +270,7 @@ def multi_scale_deformable_attn(
     """
     name = _auto(value) if _choice == 'auto' else _choice
     dtype = torch.promote_types(value.dtype, torch.float32)
-    output = _IMPLEMENTATIONS[name](
+    output = IMPLEMENTATIONS[name](
         value.to(dtype), spatial_shapes, locations.to(dtype), weights.to(dtype)
     )
     return output.to(value.dtype)
