@@ -50,7 +50,7 @@ def export(
     *,
     format: str = 'onnx',
     size: tuple[int, int] | None = None,
-    steps: Iterable[int] = STEPS,
+    steps: Iterable[int] | None = None,
     deform_attn: str = 'grid_sample',
     precision: str = 'fp32',
     calibration: Any = None,
@@ -68,7 +68,8 @@ def export(
         format: ``onnx``, ``openvino`` or ``torch`` (``torch.export``).
         size: Fixed size (H, W) of the padded pictures; None leaves it free. A smaller picture is
             padded to a fixed size, which may change the prediction at its border.
-        steps: Step counts that can be asked for; the model's own is always there.
+        steps: Step counts that can be asked for, besides the model's own; by default 1 to 10 and
+            25, as far as the schedule has them.
         deform_attn: How deformable attention is written: ``grid_sample`` or ``gather``.
         precision: ``fp32``, or ``int8`` for ``onnx``, whose activations are scaled by the pictures
             of ``calibration``. The first and the last convolution of a graph stay in fp32.
@@ -104,6 +105,7 @@ def export(
     model = segmenter.model
     if next(model.parameters()).device.type != 'cpu':
         raise ValueError("a model is exported from the CPU: load it with device='cpu'")
+    readout = describe_readout(model)
     loop = dict(
         mmdiffseg=__version__,
         format=format,
@@ -111,7 +113,7 @@ def export(
         size=list(size) if size else None,
         pictures=describe_pictures(model, segmenter.config),
         windows=describe_windows(model),
-        readout=describe_readout(model),
+        readout=readout,
         defaults=describe_defaults(model.decode_head),
         align_corners=model.align_corners,
         meta=segmenter.meta,
@@ -121,22 +123,28 @@ def export(
     model.eval()
     try:
         with deform_attn_impl(deform_attn):
-            loop.update(_write_graphs(model, folder, format, size, loop['readout']['kind']))
+            loop.update(_write_graphs(model, folder, format, size, readout['kind']))
         if precision == 'int8':
             quantise_graphs(segmenter, folder, loop['graphs'], calibration)
     finally:
         model.train(training)
     head = model.decode_head
     if 'step' in loop['graphs']:
-        counts = sorted({*steps, head.steps}) if loop['kind'] != 'draw' else [1]
-        loop['chains'] = {str(count): _chain(head, count) for count in counts}
+        loop['chains'] = _chains(head, steps)
     write_loop(folder, loop)
     finish_output_dir(folder)
     return folder
 
 
-def _chain(head: DiffusionHead, steps: int) -> list[dict]:
-    return [{}] if isinstance(head, DirectHead) else chain_rows(head.diffusion_sampler, steps)
+def _chains(head: DiffusionHead, steps: Iterable[int] | None) -> dict[str, list[dict]]:
+    """The times and numbers of the chains that can be asked for, by their steps."""
+    if isinstance(head, DirectHead):
+        return {'1': [{}]}
+    if steps is None:
+        longest = getattr(head.noise_schedule, 'num_timesteps', max(STEPS))
+        steps = [count for count in STEPS if count <= longest]
+    counts = sorted({*steps, head.steps})
+    return {str(count): chain_rows(head.diffusion_sampler, count) for count in counts}
 
 
 def _write_graphs(

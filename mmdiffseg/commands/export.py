@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Load the model and write it."""
-    from mmdiffseg.apis.export import STEPS
     from mmdiffseg.apis.load import load
     from mmdiffseg.commands.model_option import tell
 
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
         args.out,
         format=args.format,
         size=tuple(args.size) if args.size else None,
-        steps=args.steps or STEPS,
+        steps=args.steps,
         precision=args.precision,
         calibration=args.calibration,
         deform_attn=args.deform_attn,

@@ -208,3 +208,101 @@ def test_loop_holds_no_weights(exported):
     assert sorted(loop['chains']) == ['1', '3']
     assert [len(rows) for rows in loop['chains'].values()] == [1, 3]
     assert (folder / 'loop.json').stat().st_size < 20_000
+
+
+@pytest.mark.parametrize(
+    'format, library', [('torch', 'torch'), ('openvino', 'openvino')], ids=['torch', 'openvino']
+)
+@pytest.mark.parametrize('name', ['plain', pytest.param('flow', marks=pytest.mark.recipe)])
+def test_other_formats_say_the_same(name, format, library, tmp_path):
+    pytest.importorskip(library)
+    segmenter, shown = build(name), picture(33, 50)
+    runtime = load(export(segmenter, tmp_path / 'model', format=format), threads=1)
+    found = runtime.predict(shown, **runtime.settings)
+    expected = eager(segmenter, shown)
+    np.testing.assert_allclose(found['probability'], expected['probability'], atol=1e-4)
+    assert (found['labels'] == expected['labels']).mean() > 0.999
+
+
+def test_a_fixed_size_is_kept(tmp_path):
+    runtime = load(export(build('plain'), tmp_path / 'model', size=(40, 48)))
+    assert runtime(picture(33, 30).pixels).labels.shape == (33, 30)
+    with pytest.raises(ValueError, match='0 has 50 x 41 pixels, and the model was exported for at'):
+        runtime(picture(41, 50).pixels)
+
+
+def test_settings_that_were_not_exported_are_refused(exported):
+    runtime = load(exported('flow')[1])
+    with pytest.raises(ValueError, match=r'exported for 1, 3 steps, got 2: .*steps=\[2\]'):
+        runtime(picture(16, 16).pixels, steps=2)
+    with pytest.raises(ValueError, match='generations must be a whole number from 1, got 0'):
+        runtime(picture(16, 16).pixels, generations=0)
+    with pytest.raises(ValueError, match='takes no text: leave text out'):
+        runtime(picture(16, 16).pixels, text='the cat')
+
+
+def test_results_of_runtime_and_names_of_settings(exported):
+    runtime = load(exported('flow')[1])
+    result, other = runtime([picture(17, 21).pixels] * 2, steps=1, generations=2, seed=3)
+    assert result.samples.shape == (2, 17, 21)
+    assert (result.name, other.name) == ('0', '1')
+    assert not np.array_equal(result.samples, other.samples)  # noise goes by the name
+    assert runtime.settings == dict(steps=3, generations=3, seed=0)
+
+
+@pytest.mark.parametrize(
+    'options, error, message',
+    [
+        (dict(format='tflite'), ValueError, "format must be one of .* got 'tflite'"),
+        (dict(precision='int4'), ValueError, "precision must be 'fp32' or 'int8', got 'int4'"),
+        (dict(precision='int8'), ValueError, 'calibration=FOLDER'),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        export(build('plain'), tmp_path / 'model', **options)
+    assert not (tmp_path / 'model').exists()
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
+    (tmp_path / 'notes.txt').write_text('mine')
+    with pytest.raises(FileExistsError, match='is not empty'):
+        export(build('plain'), tmp_path)
+
+
+def test_a_pipeline_that_cannot_be_repeated_is_refused(tmp_path):
+    segmenter = build('plain')
+    flip = dict(type='RandomFlip', prob=1.0)
+    pipeline = [PIPELINE[0], flip, PIPELINE[1]]
+    segmenter.config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    with pytest.raises(ValueError, match='RandomFlip.*which a runtime cannot repeat'):
+        export(segmenter, tmp_path / 'model')
+
+
+def test_models_of_other_kinds_are_refused(tmp_path):
+    segmenter = build('plain')
+
+    class Cascade(type(segmenter.model)):
+        pass
+
+    segmenter.model.__class__ = Cascade
+    with pytest.raises(TypeError, match='Cascade cannot be exported: what can is'):
+        export(segmenter, tmp_path / 'model')
+
+
+def test_int8_stays_near(tmp_path):
+    segmenter = build('plain')
+    shown = [picture(40, 48, name=str(i)) for i in range(3)]
+
+    def prepare(picture):
+        image = torch.from_numpy(picture.pixels[..., ::-1].copy()).permute(2, 0, 1)
+        return dict(inputs=image, data_samples=SegDataSample())
+
+    segmenter.task = SimpleNamespace(prepare=prepare)
+    folder = export(
+        segmenter, tmp_path / 'model', precision='int8', calibration=[p.pixels for p in shown]
+    )
+    runtime = load(folder, threads=1)
+    found = runtime.predict(shown[0], **runtime.settings)
+    expected = eager(segmenter, shown[0])['probability']
+    assert 1e-6 < np.abs(found['probability'] - expected).max() < 0.1

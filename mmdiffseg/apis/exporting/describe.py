@@ -8,6 +8,7 @@ from torch import nn
 
 from mmdiffseg.apis.tasks.pipeline import kept_transforms
 from mmdiffseg.models.ddp import DDPMapHead, MapSegmentor
+from mmdiffseg.models.dformer import DFormerHead
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.segdiff import SegDiff, SegDiffHead
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
@@ -61,6 +62,11 @@ def describe_readout(model: nn.Module) -> dict:
         TypeError: The model is of a kind that cannot be exported.
     """
     head = getattr(model, 'decode_head', None)
+    if isinstance(head, DFormerHead):
+        raise TypeError(
+            f'{type(head).__name__} cannot be exported: its noise lies on a grid that depends on '
+            'the size of each image, and merging its masks is no graph: run it in torch'
+        )
     if isinstance(model, SegDiff):
         return dict(
             kind='masks',
