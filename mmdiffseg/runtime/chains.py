@@ -71,7 +71,8 @@ def walk_gaussian(
 
 
 def _mix(weights: Sequence[float], maps: Sequence[np.ndarray]) -> np.ndarray:
-    return sum(w * m for w, m in zip(weights, maps, strict=True) if w or m is maps[0])
+    """Weighted sum of the latest maps; there may be more of them than weights."""
+    return sum(w * m for w, m in zip(weights, maps, strict=False))
 
 
 def _size(weights: Sequence[float], variance: np.ndarray | None) -> float | np.ndarray:
