@@ -14,6 +14,7 @@ COMMANDS = dict(
     models='list the models that come with the package',
     info='tell what a model is and what can be set',
     convert='make a model folder of a config and a checkpoint',
+    export='write a model as graphs that run without torch',
 )
 
 

@@ -13,7 +13,12 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument('model', help='shipped model, model folder or hub id')
+    parser.add_argument(
+        'model',
+        metavar='MODEL',
+        help='shipped model, model folder, owner/name of the Hub, or config',
+    )
+    parser.add_argument('--checkpoint', help='weights of a config')
     parser.add_argument('--out', type=Path, required=True, help='folder to write')
     parser.add_argument('--format', choices=['onnx', 'openvino', 'torch'], default='onnx')
     parser.add_argument(
@@ -31,10 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Load the model and write it."""
-    from mmdiffseg.apis.load import load
-    from mmdiffseg.commands.model_option import tell
+    from mmdiffseg.commands.model_option import load_model, tell
 
-    folder = load(args.model, device='cpu').export(
+    source = dict(model=args.model, checkpoint=args.checkpoint)
+    segmenter = load_model(argparse.Namespace(**source, device='cpu', precision='fp32'))
+    folder = segmenter.export(
         args.out,
         format=args.format,
         size=tuple(args.size) if args.size else None,
