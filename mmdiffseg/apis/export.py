@@ -116,7 +116,7 @@ def export(
         readout=readout,
         defaults=describe_defaults(model.decode_head),
         align_corners=model.align_corners,
-        meta=segmenter.meta,
+        meta=_kept_meta(segmenter.meta, precision),
     )
     folder = claim_output_dir(folder, overwrite=overwrite)
     training = model.training
@@ -134,6 +134,11 @@ def export(
     write_loop(folder, loop)
     finish_output_dir(folder)
     return folder
+
+
+def _kept_meta(meta: dict, precision: str) -> dict:
+    """What is known of a model; a guarantee was calibrated in fp32."""
+    return {k: v for k, v in meta.items() if (k, precision) != ('guarantee', 'int8')}
 
 
 def _chains(head: DiffusionHead, steps: Iterable[int] | None) -> dict[str, list[dict]]:

@@ -22,6 +22,7 @@ from mmdiffseg.apis.result import Result
 from mmdiffseg.apis.settings import changed, settings_of
 from mmdiffseg.apis.tasks import task_of
 from mmdiffseg.engine.precision import autocast_dtype
+from mmdiffseg.guarantee import promised
 
 #: is told the name of a picture and why it has no result
 OnError = Callable[[str, Exception], None]
@@ -276,22 +277,9 @@ class Segmenter:
         )
 
     def _sure(self, answer: dict[str, Any], settings: Mapping[str, int | None]) -> dict[str, Any]:
-        """What the guarantee of the model, if it has one, says of an answer.
-
-        With other steps or generations than those of the calibration, nothing is promised.
-        """
-        guarantee = self.meta.get('guarantee')
-        if guarantee is None or 'probability' not in answer:
-            return {}
+        """What the guarantee of the model, if it has one, says of an answer."""
         asked = {**self.settings, **{k: v for k, v in settings.items() if v is not None}}
-        if any(asked.get(name) != value for name, value in guarantee['settings'].items()):
-            return {}
-        from mmdiffseg.evaluation.conformal import apply_guarantee
-
-        sure = apply_guarantee(answer['probability'], guarantee, samples=answer.get('samples'))
-        if guarantee['kind'] == 'set':
-            return dict(label_set=sure)
-        return dict(zip(('inner', 'outer'), sure, strict=True))
+        return promised(answer, self.meta.get('guarantee'), asked)
 
     @contextmanager
     def _asking(self, settings: Mapping[str, int | None]) -> Iterator[None]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmdiffseg.apis.pictures import Picture, find_sources, is_single
 from mmdiffseg.apis.result import Result
+from mmdiffseg.guarantee import promised
 from mmdiffseg.runtime.chains import Step, walk_categorical, walk_drawn, walk_gaussian
 from mmdiffseg.runtime.draws import Draws
 from mmdiffseg.runtime.folder import read_loop
@@ -117,7 +118,7 @@ class ExportedSegmenter:
                 classes=self.meta['classes'],
                 palette=self.meta['palette'],
                 **answer,
-                **self._sure(answer),
+                **promised(answer, self.meta.get('guarantee'), settings),
             )
 
     @property
@@ -258,18 +259,6 @@ class ExportedSegmenter:
 
     def _resized(self, maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
         return resize_maps(maps, size, align_corners=self.loop['align_corners'])
-
-    def _sure(self, answer: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the guarantee of the model, if it has one, says of an answer."""
-        guarantee = self.meta.get('guarantee')
-        if guarantee is None or 'probability' not in answer:
-            return {}
-        from mmdiffseg.guarantee import apply_guarantee
-
-        sure = apply_guarantee(answer['probability'], guarantee, samples=answer.get('samples'))
-        if guarantee['kind'] == 'set':
-            return dict(label_set=sure)
-        return dict(zip(('inner', 'outer'), sure, strict=True))
 
 
 def _shape(rule: Sequence[int | list], size: Sequence[int]) -> tuple[int, ...]:
