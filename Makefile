@@ -19,7 +19,7 @@ export PIP_BUILD_CONSTRAINT := requirements/build.txt
 export PIP_CONSTRAINT := requirements/build.txt
 endif
 
-.PHONY: install demo test test-recipe lint docs release-check
+.PHONY: install demo test test-recipe gpu-report lint docs release-check
 
 install: $(STAMP)
 
@@ -37,6 +37,10 @@ test: $(STAMP)
 
 test-recipe: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m recipe
+
+# At most 25 minutes, nothing to download; a report that was cut off goes on where it stopped.
+gpu-report: $(STAMP)
+	$(BIN)/python tools/gpu_report.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

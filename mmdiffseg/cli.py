@@ -16,6 +16,7 @@ COMMANDS = dict(
     info='tell what a model is and what can be set',
     convert='make a model folder of a config and a checkpoint',
     report='measure how far models can be trusted',
+    export='write a model as graphs that run without torch',
 )
 
 

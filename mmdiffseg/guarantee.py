@@ -5,7 +5,9 @@ Plain numpy, so that prediction without torch can use it. How a guarantee is cal
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +62,28 @@ def inner_and_outer(
     inner = score > high if risk in ('false_positive', 'iou') else None
     outer = score >= low if risk in ('missed', 'iou') else None
     return inner, outer
+
+
+def promised(
+    answer: Mapping[str, Any], guarantee: dict | None, settings: Mapping[str, int]
+) -> dict[str, NDArray]:
+    """What the guarantee of a model, if it has one, says of an answer, by the names of ``Result``.
+
+    With other settings than those of the calibration, nothing is promised.
+
+    Args:
+        answer: ``probability`` (K, H, W) and maybe ``samples`` (G, H, W).
+        guarantee: The guarantee.
+        settings: ``steps``, ``generations`` and ``seed`` of the call.
+    """
+    if guarantee is None or 'probability' not in answer:
+        return {}
+    if any(settings.get(name) != value for name, value in guarantee['settings'].items()):
+        return {}
+    sure = apply_guarantee(answer['probability'], guarantee, samples=answer.get('samples'))
+    if guarantee['kind'] == 'set':
+        return dict(label_set=sure)
+    return dict(zip(('inner', 'outer'), sure, strict=True))
 
 
 def object_score(probability: NDArray, kind: str) -> NDArray[np.float64]:

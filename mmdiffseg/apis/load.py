@@ -31,7 +31,7 @@ def load(
     config: str | os.PathLike | Config | None = None,
     checkpoint: str | os.PathLike | None = None,
     device: str | None = None,
-    precision: str = 'auto',
+    precision: str = 'fp32',
 ) -> 'Segmenter':
     """Load a model.
 

@@ -21,8 +21,9 @@ from mmdiffseg.apis.pictures import Picture, Source, find_sources, is_single
 from mmdiffseg.apis.result import Result
 from mmdiffseg.apis.settings import changed, settings_of
 from mmdiffseg.apis.tasks import task_of
+from mmdiffseg.engine.precision import autocast_dtype
+from mmdiffseg.guarantee import promised
 
-PRECISIONS = dict(auto=None, fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
 #: is told the name of a picture and why it has no result
 OnError = Callable[[str, Exception], None]
 
@@ -35,8 +36,9 @@ class Segmenter:
         config: Its config, whose test pipeline prepares the pictures.
         meta: ``classes``, ``palette``, ``source`` and maybe ``guarantee`` and ``strength``.
         device: Where to run.
-        precision: ``'auto'`` and ``'fp32'`` compute in float32, ``'bf16'`` and ``'fp16'`` under
-            autocast.
+        precision: ``'fp32'``; ``'bf16'`` or ``'fp16'`` under autocast; or ``'auto'``, which is
+            bf16 on a processor that is made for it and fp32 elsewhere, so that answers may differ a
+            little between machines.
 
     Example:
         >>> model = mmdiffseg.load('nuclei')
@@ -52,15 +54,13 @@ class Segmenter:
         config: Config,
         meta: Mapping[str, Any],
         device: str | torch.device,
-        precision: str = 'auto',
+        precision: str = 'fp32',
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f'precision must be one of {tuple(PRECISIONS)}, got {precision!r}')
         self.model = model.to(device).eval()
         self.config = config
         self.meta = dict(meta)
         self.device = torch.device(device)
-        self.precision = precision
+        self.dtype = autocast_dtype(precision, device)
         model.cfg, model.dataset_meta = config, self.meta  # as mmseg's and mmdet's inferencers do
         with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
             self.task = task_of(model, config)
@@ -277,29 +277,29 @@ class Segmenter:
         )
 
     def _sure(self, answer: dict[str, Any], settings: Mapping[str, int | None]) -> dict[str, Any]:
-        """What the guarantee of the model, if it has one, says of an answer.
-
-        With other steps or generations than those of the calibration, nothing is promised.
-        """
-        guarantee = self.meta.get('guarantee')
-        if guarantee is None or 'probability' not in answer:
-            return {}
+        """What the guarantee of the model, if it has one, says of an answer."""
         asked = {**self.settings, **{k: v for k, v in settings.items() if v is not None}}
-        if any(asked.get(name) != value for name, value in guarantee['settings'].items()):
-            return {}
-        from mmdiffseg.evaluation.conformal import apply_guarantee
-
-        sure = apply_guarantee(answer['probability'], guarantee, samples=answer.get('samples'))
-        if guarantee['kind'] == 'set':
-            return dict(label_set=sure)
-        return dict(zip(('inner', 'outer'), sure, strict=True))
+        return promised(answer, self.meta.get('guarantee'), asked)
 
     @contextmanager
     def _asking(self, settings: Mapping[str, int | None]) -> Iterator[None]:
-        dtype = PRECISIONS[self.precision]
-        cast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+        cast = torch.autocast(self.device.type, self.dtype) if self.dtype else nullcontext()
         with self._lock, torch.no_grad(), cast, changed(self.model, **settings):
             yield
+
+    def export(self, folder: str | os.PathLike, **options: Any) -> Path:
+        """Write the model as graphs that run without torch; see :func:`mmdiffseg.apis.export`.
+
+        Args:
+            folder: Folder to write.
+            options: ``format``, ``size``, ``steps``, ``precision`` and more.
+
+        Returns:
+            The folder.
+        """
+        from mmdiffseg.apis.export import export
+
+        return export(self, folder, **options)
 
     @property
     def settings(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--checkpoint', help='weights, where MODEL is a config (.py)')
     parser.add_argument('--device', help='such as cuda:0 or cpu; by default a GPU if there is one')
-    parser.add_argument('--precision', default='auto', help='auto, fp32, bf16 or fp16')
+    parser.add_argument('--precision', default='fp32', help='fp32, bf16, fp16 or auto')
 
 
 def load_model(args: argparse.Namespace) -> 'Segmenter':

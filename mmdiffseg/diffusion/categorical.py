@@ -196,6 +196,24 @@ class CategoricalDiffusion:
         Returns:
             Probabilities (B, S, h, w), of the type of ``x0`` but float32 at least.
         """
+        return self.reverse(z_t, x0, self.jump(t, s))
+
+    def jump(self, t: Tensor, s: Tensor) -> Tensor:
+        """What :meth:`reverse` has to know of a jump from t to s, see :meth:`posterior`.
+
+        Returns:
+            A few numbers for each sample (n, B, 1, 1, 1), float64.
+        """
+        raise NotImplementedError
+
+    def reverse(self, z_t: Tensor, x0: Tensor, jump: Tensor) -> Tensor:
+        """The posterior of a jump that is given by its numbers, see :meth:`posterior`.
+
+        Args:
+            z_t: Map at the noisier time.
+            x0: Clean map.
+            jump: From :meth:`jump`.
+        """
         raise NotImplementedError
 
     def draw(self, probs: Tensor, noise: Tensor) -> Tensor:
@@ -278,24 +296,32 @@ class UniformDiffusion(CategoricalDiffusion):
         """See :meth:`CategoricalDiffusion.prior`: every class alike."""
         return torch.full((self.num_classes,), 1 / self.num_classes, dtype=torch.float64)
 
-    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        """See :meth:`CategoricalDiffusion.posterior`; O(K) a pixel."""
+    def jump(self, t: Tensor, s: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.jump`.
+
+        The share of the pixels that the steps from s to t leave alone, the share that they move to
+        one class, C = abar_s, and (1 - C) / K.
+        """
+        self._check_times(t, s)
+        if self.skip == 'ccdm':
+            s = t - 1
+        untouched, known = self._untouched(t, s), _at(self._marginal_table, s)
+        touched = (1 - untouched) * self.prior()[0].to(untouched)
+        return torch.stack([untouched, touched, known, (1 - known) / self.num_classes])
+
+    def reverse(self, z_t: Tensor, x0: Tensor, jump: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.reverse`; O(K) a pixel."""
         x0 = self._probs(x0)
-        like, known, unknown = self._jump(self._probs(z_t, x0.dtype), t, s)
+        like, known, unknown = self._likelihood(self._probs(z_t, x0.dtype), jump)
         # The posterior is linear in x0 after x0 is divided by the evidence of each class; that is
         # C like_d + (1 - C) / K because `like` sums to one.
         ratio = x0 / (known * like + unknown)
         return like * (known * ratio + unknown * ratio.sum(dim=1, keepdim=True))
 
-    def _jump(self, z_t: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q(z_t | z_s) as a function of z_s, C = abar_s, and (1 - C) / K."""
-        self._check_times(t, s)
-        if self.skip == 'ccdm':
-            s = t - 1
-        known = _at(self._marginal_table, s)
-        unknown = (1 - known) / self.num_classes
-        like = self._towards_prior(z_t, self._untouched(t, s))
-        return like, _like(known, z_t), _like(unknown, z_t)
+    def _likelihood(self, z_t: Tensor, jump: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q(z_t | z_s) as a function of z_s, C, and (1 - C) / K."""
+        untouched, touched, known, unknown = (_like(number, z_t) for number in jump)
+        return untouched * z_t + touched, known, unknown
 
 
 @NOISE_SCHEDULES.register_module()
@@ -331,10 +357,10 @@ class BernoulliDiffusion(UniformDiffusion):
         """Probability (B, 1, h, w), float32, of class 1; one half where ignored."""
         return super().one_hot(labels)[:, 1:]
 
-    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        """See :meth:`CategoricalDiffusion.posterior`, with one channel for two."""
+    def reverse(self, z_t: Tensor, x0: Tensor, jump: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.reverse`, with one channel for two."""
         x0 = self._probs(x0)
-        like, known, unknown = self._jump(self._probs(z_t, x0.dtype), t, s)
+        like, known, unknown = self._likelihood(self._probs(z_t, x0.dtype), jump)
 
         def given(clean: int) -> Tensor:
             one = like * (known * clean + unknown)
@@ -384,15 +410,19 @@ class AbsorbingDiffusion(CategoricalDiffusion):
         """See :meth:`CategoricalDiffusion.prior`: hidden."""
         return torch.eye(self.num_states, dtype=torch.float64)[-1]
 
-    def posterior(self, z_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        """See :meth:`CategoricalDiffusion.posterior`: hidden pixels may appear, others stay."""
+    def jump(self, t: Tensor, s: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.jump`: the shares that stay hidden and that appear."""
         self._check_times(t, s)
+        stays = (1 - _at(self._marginal_table, s)) / (1 - _at(self._marginal_table, t))
+        return torch.stack([stays, 1 - stays])
+
+    def reverse(self, z_t: Tensor, x0: Tensor, jump: Tensor) -> Tensor:
+        """See :meth:`CategoricalDiffusion.reverse`: hidden pixels may appear, others stay."""
         x0 = self._probs(x0)[:, : self.num_classes]
         z_t = self._probs(z_t, x0.dtype)
         seen, hidden = z_t.split([self.num_classes, 1], dim=1)
-        stays = (1 - _at(self._marginal_table, s)) / (1 - _at(self._marginal_table, t))
-        appears = hidden * _like(1 - stays, z_t)
-        return torch.cat([seen + appears * x0, hidden * _like(stays, z_t)], dim=1)
+        stays, appears = (_like(number, z_t) for number in jump)
+        return torch.cat([seen + hidden * appears * x0, hidden * stays], dim=1)
 
 
 def _at(table: Tensor, t: Tensor) -> Tensor:

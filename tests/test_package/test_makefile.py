@@ -32,6 +32,7 @@ def script(path, body):
         ('demo', 'demo/shapes_demo.py'),
         ('test', '-m pytest'),
         ('test-recipe', '-m pytest -m recipe'),
+        ('gpu-report', 'tools/gpu_report.py'),
         ('lint', 'ruff format --check'),
         ('release-check', 'tools/misc/release_check.sh'),
     ],

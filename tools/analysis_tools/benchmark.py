@@ -16,6 +16,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from mmdiffseg.engine.measure import environment, peak_memory, time_interleaved
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.output_dir import check_new_file
 
+DTYPES = ('float32', 'float16', 'bfloat16')
+
 
 def parse_args() -> Namespace:
     """Read the command line."""
@@ -46,7 +49,8 @@ def parse_args() -> Namespace:
     parser.add_argument('--size', type=int, nargs=2, default=[512, 512], metavar=('H', 'W'))
     parser.add_argument('--runs', type=int, default=20, help='timed calls of each')
     parser.add_argument('--warmup', type=int, default=5, help='calls of each before that')
-    parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16'], default='float32')
+    parser.add_argument('--dtype', choices=DTYPES, default='float32')
+    parser.add_argument('--against-dtype', choices=DTYPES, help='of the other models, if another')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument('--cpu-time', action='store_true', help='of all threads, no wall time')
@@ -66,7 +70,9 @@ def build(config: str, checkpoint: str | None, device: torch.device) -> nn.Modul
     return model.to(device).eval()
 
 
-def prediction(model: nn.Module, images: torch.Tensor, steps: int | None) -> Callable[[], None]:
+def prediction(
+    model: nn.Module, images: torch.Tensor, steps: int | None, dtype: torch.dtype
+) -> Callable[[], None]:
     """A call that predicts a batch, from normalised images to label maps or masks."""
     shape = tuple(images.shape[-2:])
     metainfo = dict(ori_shape=shape, img_shape=shape, pad_shape=shape, batch_input_shape=shape)
@@ -76,12 +82,18 @@ def prediction(model: nn.Module, images: torch.Tensor, steps: int | None) -> Cal
         if steps is not None:
             head.steps = steps
         samples = [SegDataSample(metainfo=metainfo) for _ in images]
-        if hasattr(model, 'panoptic_head'):
-            head.predict(model.extract_feat(images), samples)
-        else:
-            model(images, samples, mode='predict')
+        with cast(images.device, dtype):
+            if hasattr(model, 'panoptic_head'):
+                head.predict(model.extract_feat(images), samples)
+            else:
+                model(images, samples, mode='predict')
 
     return predict
+
+
+def cast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Autocast to a type; float32 is none."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def head_of(model: nn.Module) -> nn.Module:
@@ -105,10 +117,12 @@ def model_rows(models: dict[str, nn.Module], batch_size: int, args: Namespace):
     device = torch.device(args.device)
     images = torch.randn(batch_size, 3, *args.size, device=device)
     calls = {}
+    first = next(iter(models))
     for name, model in models.items():
+        dtype = args.dtype if name == first else args.against_dtype or args.dtype
         diffuses = hasattr(head_of(model), 'steps')
         for steps in args.steps if diffuses else [None]:
-            calls[name, steps] = prediction(model, images, steps)
+            calls[name, steps] = prediction(model, images, steps, getattr(torch, dtype))
     seconds = time_calls(calls, args)
     last = list(seconds.values())[-1]
     few = args.steps[0]
@@ -199,15 +213,15 @@ def main(args: Namespace) -> None:
     result = dict(environment=environment(device), arguments=vars(args))
     print(', '.join(f'{name} {value}' for name, value in result['environment'].items()))
     print(f'{args.dtype}, {args.size[0]}x{args.size[1]}, median of {args.runs} runs')
-    dtype = getattr(torch, args.dtype)
-    with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with torch.no_grad():
         result['models'] = []
         for batch_size in args.batch_sizes:
             rows = model_rows(models, batch_size, args)
             print(table(rows))
             result['models'] += rows
         if args.decoder:
-            costs = decoder_costs(models[Path(args.config).stem], args)
+            with cast(device, getattr(torch, args.dtype)):
+                costs = decoder_costs(models[Path(args.config).stem], args)
             print(table(costs['rows']))
             print(f'each further step: {costs["further_step_passes"]:.2f} decoder passes')
             print(f'largest difference of the two passes: {costs["largest_difference"]:.1e}')

@@ -22,15 +22,9 @@ def preparation_of(config: Config) -> Callable[[Picture], dict]:
     Raises:
         ValueError: The pipeline does not begin with a picture.
     """
-    transforms = _test_pipeline(config)
-    first, *others = transforms
-    if _name(first) != LOADER:
-        raise ValueError(
-            f'the test pipeline begins with {first["type"]}, so this model reads no pictures: run '
-            'it by tools/test.py'
-        )
+    first, *others = kept_transforms(config)
     grey = first.get('color_type', 'color').startswith('grayscale')
-    pipeline = Compose([dict(step) for step in others if not _is_left_out(_name(step))])
+    pipeline = Compose([dict(step) for step in others])
 
     def prepare(picture: Picture) -> dict:
         code = cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR
@@ -41,6 +35,21 @@ def preparation_of(config: Config) -> Callable[[Picture], dict]:
         return pipeline({**loaded, 'img_path': picture.name, 'img_id': 0})
 
     return prepare
+
+
+def kept_transforms(config: Config) -> list[dict]:
+    """The transforms of a test run that a picture without a truth goes through, loader first.
+
+    Raises:
+        ValueError: The pipeline does not begin with a picture.
+    """
+    first, *others = _test_pipeline(config)
+    if _name(first) != LOADER:
+        raise ValueError(
+            f'the test pipeline begins with {first["type"]}, so this model reads no pictures: run '
+            'it by tools/test.py'
+        )
+    return [first, *(step for step in others if not _is_left_out(_name(step)))]
 
 
 def _test_pipeline(config: Config) -> list[dict]:

@@ -1,12 +1,14 @@
 """Multi-scale deformable attention (Zhu et al., Deformable DETR, ICLR 2021), nothing compiled.
 
-Three implementations stand behind one switch, `set_deform_attn_impl` or the environment variable
+Four implementations stand behind one switch, `set_deform_attn_impl` or the environment variable
 `MMDIFFSEG_DEFORM_ATTN`. All of them sample in float32 or better, whatever the autocast state: half
 precision cannot even name the pixels of a large map.
 """
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -146,6 +148,19 @@ def deform_attn_grid_sample(
     return output.view(batch, heads * head_dim, -1).transpose(1, 2)  # (B * H, D, N) -> (B, N, C)
 
 
+def deform_attn_gather(
+    value: Tensor, spatial_shapes: SpatialShapes, locations: Tensor, weights: Tensor
+) -> Tensor:
+    """Gather all sampled pixels, then weigh and sum; the plainest operators, for export.
+
+    Arguments as in `multi_scale_deformable_attn`, in float32 or float64.
+    """
+    batch, _, heads, head_dim = value.shape
+    rows, pixel_weights = _corner_pixels(locations, weights, spatial_shapes)
+    pixels = _bordered_table(value, spatial_shapes)[rows.long()]  # (B * N * H, pixels, D)
+    return (pixel_weights[:, None] @ pixels).view(batch, -1, heads * head_dim)
+
+
 def deform_attn_compiled(
     value: Tensor, spatial_shapes: SpatialShapes, locations: Tensor, weights: Tensor
 ) -> Tensor:
@@ -167,15 +182,18 @@ def deform_attn_compiled(
     )
 
 
-_IMPLEMENTATIONS = dict(
+#: by the names of `set_deform_attn_impl`
+IMPLEMENTATIONS = dict(
     embedding_bag=deform_attn_embedding_bag,
     grid_sample=deform_attn_grid_sample,
+    gather=deform_attn_gather,
     compiled=deform_attn_compiled,
 )
 
 
 @cache
-def _has_cuda_op() -> bool:
+def has_cuda_op() -> bool:
+    """Whether mmcv has its CUDA operator."""
     if not has_compiled_ops():
         return False
     from mmcv.ops import get_compiling_cuda_version
@@ -187,8 +205,8 @@ def set_deform_attn_impl(name: str) -> str:
     """Choose the implementation of deformable attention for this process.
 
     Args:
-        name: ``embedding_bag`` or ``grid_sample`` (plain torch, anywhere), ``compiled`` (mmcv's
-            CUDA operator), or ``auto``: on a GPU the operator if mmcv has it, else
+        name: ``embedding_bag``, ``grid_sample`` or ``gather`` (plain torch, anywhere), ``compiled``
+            (mmcv's CUDA operator), or ``auto``: on a GPU the operator if mmcv has it, else
             ``grid_sample``, since ``embedding_bag`` has not been measured there; on a CPU
             ``embedding_bag``, except for training heads of fewer than 16 channels.
 
@@ -200,12 +218,12 @@ def set_deform_attn_impl(name: str) -> str:
         RuntimeError: ``compiled`` where mmcv has no compiled CUDA operators.
     """
     global _choice
-    if name != 'auto' and name not in _IMPLEMENTATIONS:
+    if name != 'auto' and name not in IMPLEMENTATIONS:
         raise ValueError(
             f'the implementation of deformable attention must be auto or one of '
-            f'{list(_IMPLEMENTATIONS)}, got {name!r}'
+            f'{list(IMPLEMENTATIONS)}, got {name!r}'
         )
-    if name == 'compiled' and not _has_cuda_op():
+    if name == 'compiled' and not has_cuda_op():
         raise RuntimeError(
             'mmcv is installed without compiled CUDA operators, so deformable attention cannot be '
             "'compiled': choose 'auto', or install an mmcv wheel prebuilt for your torch"
@@ -214,13 +232,23 @@ def set_deform_attn_impl(name: str) -> str:
     return previous
 
 
+@contextmanager
+def deform_attn_impl(name: str) -> Iterator[None]:
+    """Choose an implementation within a block, see :func:`set_deform_attn_impl`."""
+    previous = set_deform_attn_impl(name)
+    try:
+        yield
+    finally:
+        set_deform_attn_impl(previous)
+
+
 _choice = 'auto'
 set_deform_attn_impl(os.environ.get('MMDIFFSEG_DEFORM_ATTN', 'auto'))
 
 
 def _auto(value: Tensor) -> str:
     if value.is_cuda:
-        return 'compiled' if _has_cuda_op() else 'grid_sample'
+        return 'compiled' if has_cuda_op() else 'grid_sample'
     # The gradients of a bag cost the same for any width, too much for narrow heads.
     narrow = torch.is_grad_enabled() and value.shape[-1] < 16
     return 'embedding_bag' if value.device.type == 'cpu' and not narrow else 'grid_sample'
@@ -242,7 +270,7 @@ def multi_scale_deformable_attn(
     """
     name = _auto(value) if _choice == 'auto' else _choice
     dtype = torch.promote_types(value.dtype, torch.float32)
-    output = _IMPLEMENTATIONS[name](
+    output = IMPLEMENTATIONS[name](
         value.to(dtype), spatial_shapes, locations.to(dtype), weights.to(dtype)
     )
     return output.to(value.dtype)

@@ -218,7 +218,7 @@ class SegDiffUNet(BaseModule):
         """
         emb = self._embed(t)
         if context.class_emb is not None:
-            generations = len(z_t) // len(context.class_emb)
+            generations = z_t.shape[0] // len(context.class_emb)
             emb = emb + context.class_emb.repeat(generations, 1)  # (G * B, 4 C)
         stem = self.input_blocks[0][0]
         h = F.conv2d(

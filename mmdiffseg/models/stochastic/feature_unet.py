@@ -176,7 +176,7 @@ class FeatureMapUNet(BaseModule):
         with torch.autocast(t.device.type, enabled=False):
             waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
             emb = self.time_embed(waves.to(self.time_embed[0].weight.dtype))
-        count = len(z_t)
+        count = z_t.shape[0]
         if not z_t.shape[1]:
             z_t = z_t.new_zeros(count, 1, *z_t.shape[2:])
         h = F.pixel_unshuffle(z_t.to(context.image.dtype), self.patch_size)

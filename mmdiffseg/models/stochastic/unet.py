@@ -194,11 +194,11 @@ class CCDMUNet(BaseModule):
             waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
             emb = self.time_embed(waves.to(self.time_embed[0].weight.dtype))
         image, features = context
-        h = torch.cat([z_t.to(image.dtype), _repeat(image, len(z_t))], dim=1)
+        h = torch.cat([z_t.to(image.dtype), _repeat(image, z_t.shape[0])], dim=1)
         skips = []
         for i, block in enumerate(self.input_blocks):
             if i == self.feature_block:
-                h = torch.cat([h, _repeat(features, len(z_t)).to(h.dtype)], dim=1)
+                h = torch.cat([h, _repeat(features, z_t.shape[0]).to(h.dtype)], dim=1)
             h = block(h, emb)
             skips.append(h)
         h = self.middle_block(h, emb)

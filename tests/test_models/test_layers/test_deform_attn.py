@@ -9,12 +9,13 @@ from mmdiffseg.models.layers import deform_attn
 from mmdiffseg.models.layers.deform_attn import (
     MultiScaleDeformableAttention,
     deform_attn_embedding_bag,
+    deform_attn_gather,
     deform_attn_grid_sample,
     multi_scale_deformable_attn,
     set_deform_attn_impl,
 )
 
-TORCH_IMPLEMENTATIONS = [deform_attn_embedding_bag, deform_attn_grid_sample]
+TORCH_IMPLEMENTATIONS = [deform_attn_embedding_bag, deform_attn_grid_sample, deform_attn_gather]
 LEVELS = [
     pytest.param([(5, 7)], id='one odd level'),
     pytest.param([(6, 4), (3, 5), (1, 1)], id='three levels, one of a single pixel'),
@@ -213,7 +214,7 @@ def test_half_precision(attention, name, dtype, how):
 def test_the_switch_chooses(monkeypatch, name):
     called = []
     monkeypatch.setitem(
-        deform_attn._IMPLEMENTATIONS,
+        deform_attn.IMPLEMENTATIONS,
         name,
         lambda *args: called.append(name) or deform_attn_grid_sample(*args),
     )
@@ -251,7 +252,7 @@ def test_the_environment_chooses(monkeypatch):
 
 
 def test_the_compiled_operator_is_refused_where_it_is_missing(monkeypatch):
-    monkeypatch.setattr(deform_attn, '_has_cuda_op', lambda: False)
+    monkeypatch.setattr(deform_attn, 'has_cuda_op', lambda: False)
     with pytest.raises(RuntimeError, match='without compiled CUDA operators'):
         set_deform_attn_impl('compiled')
 
@@ -260,7 +261,7 @@ def test_the_compiled_operator_is_refused_where_it_is_missing(monkeypatch):
 @pytest.mark.parametrize('name', ['embedding_bag', 'grid_sample', 'compiled'])
 @pytest.mark.parametrize('shapes', LEVELS)
 def test_implementations_agree_on_a_gpu(name, shapes):
-    if name == 'compiled' and not deform_attn._has_cuda_op():
+    if name == 'compiled' and not deform_attn.has_cuda_op():
         pytest.skip('mmcv has no compiled operators')
     inputs = [tensor.float().requires_grad_() for tensor in random_inputs(shapes)]
     on_gpu = [tensor.detach().cuda().requires_grad_() for tensor in inputs]

@@ -1,0 +1,140 @@
+"""Storing a graph in one of the formats, and checking that it says what the model says."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import Dim
+
+from mmdiffseg.apis.exporting.graphs import Graph
+from mmdiffseg.runtime.graphs import GRAPHS, SUFFIXES, need
+
+#: 16 is the first with GridSample; 18 is what torch's exporter writes by itself
+OPSET = 18
+#: protobuf holds no more than this in one file
+LARGEST_FILE = 2**31 - 2**24
+#: largest difference to the model, over the largest number there
+TOLERANCE = 1e-4
+
+
+def store(
+    graph: Graph,
+    folder: Path,
+    name: str,
+    *,
+    format: str,
+    example: Sequence[Tensor],
+    other: Sequence[Tensor],
+) -> dict:
+    """Store a graph, and check it.
+
+    Args:
+        graph: The graph.
+        folder: Where to.
+        name: Name of its file, without the ending.
+        format: One of `SUFFIXES`.
+        example: Its inputs.
+        other: Its inputs of another size. A dimension in which the two differ is free.
+
+    Returns:
+        What a runtime has to know of it: ``file``, ``inputs`` and ``outputs``.
+
+    Raises:
+        RuntimeError: It cannot be stored, or it says something else than the model.
+    """
+    file = folder / f'{name}{SUFFIXES[format]}'
+    shapes = tuple(_free(a.shape, b.shape) for a, b in zip(example, other, strict=True))
+    try:
+        with _quiet(), torch.no_grad():
+            expected = graph(other)
+            exported = torch.export.export(
+                graph, (tuple(example),), dynamic_shapes=(shapes,), strict=False
+            )
+            _WRITERS[format](exported, graph, file)
+    except Exception as error:  # torch raises its errors in many forms
+        free = any(shapes)
+        hint = ': give a fixed size, such as size=(512, 512)' if free and any(shapes) else ''
+        raise RuntimeError(
+            f'the {name} cannot be stored as {format}{hint} ({_first_line(error)})'
+        ) from error
+    entry = dict(file=file.name, inputs=list(graph.inputs), outputs=list(graph.outputs))
+    _compare(entry, folder, format, other, expected)
+    return entry
+
+
+def _free(shape: Sequence[int], other: Sequence[int]) -> dict:
+    return {i: Dim.AUTO for i, (a, b) in enumerate(zip(shape, other, strict=True)) if a != b}
+
+
+def _write_onnx(exported: torch.export.ExportedProgram, graph: Graph, file: Path) -> None:
+    program = torch.onnx.export(
+        exported,
+        input_names=list(graph.inputs),
+        output_names=list(graph.outputs),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    weights = sum(t.numel() * t.element_size() for t in exported.state_dict.values())
+    program.save(file, external_data=weights > LARGEST_FILE)
+
+
+def _write_openvino(exported: torch.export.ExportedProgram, graph: Graph, file: Path) -> None:
+    openvino = need('openvino', extra='openvino')
+    onnx = file.with_suffix('.onnx')
+    _write_onnx(exported, graph, onnx)
+    try:
+        model = openvino.convert_model(onnx)
+        openvino.save_model(model, file, compress_to_fp16=False)
+    finally:
+        onnx.unlink()
+
+
+def _write_torch(exported: torch.export.ExportedProgram, graph: Graph, file: Path) -> None:
+    torch.export.save(exported, file)
+
+
+_WRITERS = dict(zip(SUFFIXES, (_write_onnx, _write_openvino, _write_torch), strict=True))
+
+
+def _compare(
+    entry: dict, folder: Path, format: str, inputs: Sequence[Tensor], expected: Sequence[Tensor]
+) -> None:
+    """Run a stored graph, and refuse it where its outputs are not those of the model."""
+    graph = GRAPHS[format](
+        folder / entry['file'], inputs=entry['inputs'], outputs=entry['outputs'], threads=None
+    )
+    arrays = [tensor.numpy() for tensor in inputs]
+    found = graph(dict(zip(entry['inputs'], arrays, strict=True)))
+    for (name, array), tensor in zip(found.items(), expected, strict=True):
+        wanted = tensor.numpy()
+        error = np.abs(array - wanted).max() / max(np.abs(wanted).max(), 1e-6)
+        if array.shape != wanted.shape or not error <= TOLERANCE:
+            raise RuntimeError(
+                f'{entry["file"]} is wrong: {name} {array.shape} is off by {error:.1g} of its '
+                f'largest value, where the model gives {wanted.shape}; export it in another format'
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes about itself off the screen."""
+    logger = logging.getLogger('torch.onnx')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f'{type(error).__name__}: {lines[0].strip()}' if lines else type(error).__name__

@@ -1,0 +1,139 @@
+"""The loop of a chain: from noise to a clean map, a graph and a few numbers a step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmdiffseg.runtime.draws import Draws
+
+#: the graph of a step, with the context of the image filled in
+Call = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+@dataclass(kw_only=True, eq=False)
+class Step:
+    """One call of the denoiser.
+
+    Attributes:
+        index: Number of the step in its chain.
+        z_t: Map (rows, C, h, w) that went in.
+        output: What the model says of it in the task's terms (rows, K, h, w).
+        probability: The probability of every class that this means (rows, K, h, w).
+        x0: Estimate of the clean map (rows, C, h, w).
+        drawn: Where a chain of whole masks ends, class probabilities (rows, K, h, w).
+    """
+
+    index: int
+    z_t: np.ndarray | None = None
+    output: np.ndarray | None = None
+    probability: np.ndarray | None = None
+    x0: np.ndarray | None = None
+    drawn: np.ndarray | None = None
+
+
+def walk_gaussian(
+    loop: dict, rows: Sequence[dict], call: Call, shape: Sequence[int], draws: Draws
+) -> Iterator[Step]:
+    """Follow a chain of Gaussian noise, or of a flow.
+
+    Args:
+        loop: What the export says of all chains.
+        rows: What it says of each step of this one.
+        call: The graph.
+        shape: Shape (C, h, w) of the maps.
+        draws: ``start``, and ``step0``, ``step1``, ... where the steps add noise.
+    """
+    z_t = draws.draw('normal', 'start', shape)
+    # the latest first, as the weights are
+    maps, estimates = deque(maxlen=3), deque(maxlen=3)
+    for index, row in enumerate(rows):
+        said = call(dict(z_t=z_t, t=_time(row, loop['integer_times'])))
+        yield Step(
+            index=index,
+            z_t=z_t,
+            output=said['output'],
+            probability=said.get('probability'),
+            x0=said['x0'],
+            drawn=said.get('probability'),
+        )
+        if index == len(rows) - 1:
+            return
+        maps.appendleft(z_t)
+        estimates.appendleft(said['x0'])
+        z_t = _mix(row['z'], maps) + _mix(row['x0'], estimates)
+        if loop['stochastic']:
+            noise = draws.draw('normal', f'step{index}', shape)
+            z_t += _size(row['noise'], said.get('variance')) * noise
+
+
+def _mix(weights: Sequence[float], maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Weighted sum of the latest maps; there may be more of them than weights."""
+    return sum(w * m for w, m in zip(weights, maps, strict=False))
+
+
+def _size(weights: Sequence[float], variance: np.ndarray | None) -> float | np.ndarray:
+    """Size of the noise; between two, the network says where, on a log scale."""
+    if len(weights) == 1:
+        return weights[0]
+    small, large = np.float32(weights)
+    return small ** (1 - variance) * large**variance
+
+
+def walk_categorical(
+    loop: dict, rows: Sequence[dict], call: Call, shape: Sequence[int], draws: Draws
+) -> Iterator[Step]:
+    """Follow a chain of label maps; see :func:`walk_gaussian`."""
+    states, channels = loop['states'], shape[0]
+    shape = (states, *shape[1:])
+
+    def one_hot(scores: np.ndarray) -> np.ndarray:
+        return (scores.argmax(axis=1)[:, None] == np.arange(states)[:, None, None]).astype(
+            np.float32
+        )
+
+    def draw(probabilities: np.ndarray, name: str) -> np.ndarray:
+        with np.errstate(divide='ignore'):
+            return one_hot(np.log(probabilities) + draws.draw('gumbel', name, shape))
+
+    state = draw(np.float32(loop['prior'])[:, None, None], 'start')
+    for index, row in enumerate(rows):
+        z_t = np.ascontiguousarray(state[:, -channels:])
+        jump = np.float32(row['jump']).reshape(-1, 1, 1, 1, 1)
+        said = call(dict(z_t=z_t, t=_time(row, True), jump=jump))
+        posterior, probability = said['posterior'], said['probability']
+        last = index == len(rows) - 1
+        kind = loop['final'] if last else loop['state']
+        if kind == 'sample':
+            state = draw(posterior, f'step{index}')
+        elif kind == 'argmax':
+            state = one_hot(posterior)
+        else:
+            state = posterior
+        yield Step(
+            index=index,
+            z_t=z_t,
+            output=said['output'],
+            probability=probability,
+            drawn=state[:, : probability.shape[1]] if last else None,
+        )
+
+
+def walk_drawn(
+    loop: dict, rows: Sequence[dict], call: Call, shapes: Sequence[Sequence[int]], draws: Draws
+) -> Iterator[Step]:
+    """The one step of a head without a chain; see :func:`walk_gaussian`."""
+    given = {
+        f'draw{i}': draws.draw(each['kind'], each['name'], shape)
+        for i, (each, shape) in enumerate(zip(loop['draws'], shapes, strict=True))
+    }
+    said = call(given)
+    probability = said['probability']
+    yield Step(index=0, output=probability, probability=probability, drawn=probability)
+
+
+def _time(row: dict, whole: bool) -> np.ndarray:
+    return np.array([row['t']], dtype=np.int64 if whole else np.float32)
