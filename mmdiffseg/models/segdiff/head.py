@@ -198,7 +198,9 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
 
     def summary_probabilities(self, summary: Tensor) -> Tensor:
         """See :meth:`DiffusionHead.summary_probabilities`; more than two are made to sum to 1."""
-        return summary / summary.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        total = summary.sum(dim=1, keepdim=True)
+        # a pixel that no class claims is open
+        return torch.where(total > 0, summary / total, 1 / self.num_classes)
 
     def mask_probabilities(self, masks: Tensor) -> Tensor:
         """Class probabilities (..., K, H, W) of masks (..., C, H, W) near -1 and +1."""
