@@ -193,7 +193,7 @@ def _score(
         if len(probs) == 2:
             sample.seg_prob = PixelData(data=here[1:])
         evaluator.process(data_samples=[sample])
-    return evaluator.evaluate(len(dataset))
+    return {key: float(value) for key, value in evaluator.evaluate(len(dataset)).items()}
 
 
 def _without_paths(cfg: Config) -> Config:
