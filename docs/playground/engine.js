@@ -28,13 +28,13 @@ function ask(question, say) {
 }
 
 export async function describe() {
-  // from now on the page works offline
-  navigator.serviceWorker?.register(new URL('offline.js', import.meta.url));
   const here = new URL('.', import.meta.url);
   const samples = await (await fetch(new URL('samples/samples.json', here))).json();
   ({ loop } = await ask({ kind: 'load', folder: new URL('model/', here).href }, (text) => {
     document.getElementById('model').textContent = text;
   }));
+  // what works is kept, so that it works offline from now on
+  navigator.serviceWorker?.register(new URL('offline.js', import.meta.url));
   const { steps, generations, seed } = loop.defaults;
   return {
     name: loop.meta.source ?? 'model',

@@ -4,6 +4,13 @@ import { highest, map, stack } from './maps.js';
 
 const SMALLEST = 1.1754943508222875e-38;
 
+// The mean of what follows one another in steps of `size`; divided last, so that votes that are equal stay so.
+function meanOf(values, size) {
+  const total = new Float32Array(size);
+  for (let i = 0; i < values.length; i++) total[i % size] += values[i];
+  return total.map((sum) => sum / (values.length / size));
+}
+
 // Entropy, mutual information or variance of the generations, in [0, 1].
 class Spread {
   constructor(measure, classes, everyStep) { Object.assign(this, { measure, classes, everyStep, parts: 0 }); }
@@ -77,8 +84,7 @@ class Samples {
   // Maps of the size of the picture: the samples (G K), and the spread.
   static read(maps, { classes }) {
     const size = maps.height * maps.width, generations = (maps.count - 1) / classes;
-    const mean = new Float32Array(classes * size);
-    for (let i = 0; i < generations * classes * size; i++) mean[i % mean.length] += maps.data[i] / generations;
+    const mean = meanOf(maps.data.subarray(0, generations * classes * size), classes * size);
     return {
       samples: Array.from({ length: generations }, (_, n) => highest(maps, n * classes, classes)),
       labels: highest(stack(mean, maps.height, maps.width)),
@@ -110,11 +116,7 @@ class Masks {
       }
     }
     const all = stack(shares, maps.height, maps.width);
-    const mean = new Float32Array(classes * size), squares = new Float64Array(classes * size);
-    for (let i = 0; i < shares.length; i++) {
-      mean[i % mean.length] += shares[i] / generations;
-      squares[i % mean.length] += shares[i] ** 2 / generations;
-    }
+    const mean = meanOf(shares, classes * size), squares = meanOf(shares.map((share) => share ** 2), classes * size);
     const uncertainty = new Float32Array(size), labels = highest(stack(mean, maps.height, maps.width));
     for (let p = 0; p < size; p++) {
       for (let k = 0; k < classes; k++) {

@@ -3,7 +3,6 @@
 import ipaddress
 import json
 import logging
-import os
 import re
 import socket
 import threading
@@ -286,22 +285,12 @@ PAGES['/'] = STATIC / 'index.html'
 
 
 def serve(
-    source: str | os.PathLike | None = None,
-    *,
-    config: str | os.PathLike | None = None,
-    checkpoint: str | os.PathLike | None = None,
-    device: str | None = None,
-    host: str = '127.0.0.1',
-    port: int = 8000,
-    limits: Limits | None = None,
+    segmenter: Any, *, host: str = '127.0.0.1', port: int = 8000, limits: Limits | None = None
 ) -> None:
     """Serve a web page for a model, until it is interrupted.
 
     Args:
-        source: See :func:`mmdiffseg.load`.
-        config: See :func:`mmdiffseg.load`.
-        checkpoint: See :func:`mmdiffseg.load`.
-        device: See :func:`mmdiffseg.load`.
+        segmenter: What :func:`mmdiffseg.load` or :func:`mmdiffseg.runtime.load` returns.
         host: Address to listen at. The default is for this machine alone; there is no password, so
             give another one in a network that you trust, and nowhere else.
         port: Port; 0 takes a free one.
@@ -312,12 +301,9 @@ def serve(
 
     Example:
         >>> from mmdiffseg.apis.serve import serve
-        >>> serve('nuclei')
-        mmdiffseg: open http://127.0.0.1:8000/ (Ctrl-C ends it)
+        >>> serve(mmdiffseg.load('nuclei'))
+        open http://127.0.0.1:8000/ (Ctrl-C ends it)
     """
-    from mmdiffseg.apis.load import load
-
-    segmenter = load(source, config=config, checkpoint=checkpoint, device=device)
     try:
         server = PageServer(segmenter, host=host, port=port, limits=limits)
     except (OSError, OverflowError) as error:
@@ -325,7 +311,7 @@ def serve(
             f'{host}:{port} cannot be listened at ({error}): choose another port'
         ) from error
     with server:
-        print(f'mmdiffseg: open {server.url} (Ctrl-C ends it)', flush=True)
+        print(f'open {server.url} (Ctrl-C ends it)', flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmdiffseg import cli
 from mmdiffseg.apis.pictures import find_sources
-from mmdiffseg.apis.serve import PAGES, without_paths
+from mmdiffseg.apis.serve import PAGES, PageServer, serve, without_paths
 from mmdiffseg.apis.web.answers import time_limit
 from mmdiffseg.apis.web.samples import DRAWN, sample_png
 
@@ -328,6 +329,25 @@ def memory():
     """Bytes of this process that are in memory."""
     with open('/proc/self/statm') as file:
         return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+def test_the_command_serves_until_it_is_interrupted(model, monkeypatch, capsys):
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmdiffseg.commands.serve.load_model', lambda args: model)
+    monkeypatch.setattr(PageServer, 'serve_forever', interrupt)
+    args = cli.parse_args(['serve', 'nuclei', '--port', '0'])
+    args.run(args)
+    assert capsys.readouterr().out.startswith('open http://127.0.0.1:')
+
+
+def test_a_port_that_is_taken_is_named(model, client):
+    port = client.server.server_address[1]
+    with pytest.raises(ValueError, match=f'127.0.0.1:{port} cannot be listened at .*: choose ano'):
+        serve(model, port=port)
+    with pytest.raises(ValueError, match='127.0.0.1:99999 cannot be listened at'):
+        serve(model, port=99999)
 
 
 def test_a_real_model_answers(serving, tiny):
