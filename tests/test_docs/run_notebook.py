@@ -18,7 +18,8 @@ def run(path: Path) -> None:
         if last is not None:
             shown = eval(compile(ast.Expression(last.value), f'cell {number}', 'eval'), names)
             picture = getattr(shown, '_repr_png_', None)
-            print(f'picture of {len(picture())} bytes' if picture else shown)
+            if shown is not None:
+                print(f'picture of {len(picture())} bytes' if picture else shown)
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ PAGES = [
 FENCE = re.compile(r'^ *```(\w*)\n(.*?)^ *```', re.MULTILINE | re.DOTALL)
 #: before a block that no test can run as it stands
 MARK = re.compile(r'<!-- needs: ([\w, ]+) -->\n+ *\Z')
-NEEDS = {'data', 'weights', 'GPU', 'network', 'time'}
+NEEDS = {'data', 'weights', 'GPU', 'network', 'time', 'a browser'}
 #: stands for a file that the reader has and a test has not
 PLACEHOLDER = re.compile(r'CHECKPOINT|/my/|https?:|\.(pth|ckpt|pkl)\b')
 SCRIPT = re.compile(r'(?:python|bash|sh) ((?:tools|demo)/[\w/]+\.(?:py|sh))')
