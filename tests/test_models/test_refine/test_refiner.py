@@ -93,12 +93,12 @@ def test_patches_average_and_leave_the_rest(build_refiner):
     assert (one.samples[0, 18:22, 20:36] == 1).all()
 
 
-def test_auto_takes_patches_where_a_crop_would_shrink_too_much(build_refiner):
+def test_auto_takes_patches_where_a_crop_would_shrink(build_refiner):
     model = build_refiner()
     image = scene()[0]
     small, large = (torch.zeros(H, W, dtype=torch.bool) for _ in range(2))
-    small[5:25, 5:25], large[5:35, 5:50] = True, True
-    assert model._boxes(small, 'auto') == [(3, 3, 27, 27)]
+    small[5:17, 5:17], large[5:35, 5:50] = True, True
+    assert model._boxes(small, 'auto') == [(3, 3, 19, 19)]
     assert len(model._boxes(large, 'auto')) > 3
     assert model.refine([Target(image=image, mask=large, name='a')])[0] is not None
 
