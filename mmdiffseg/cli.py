@@ -17,6 +17,7 @@ COMMANDS = dict(
     convert='make a model folder of a config and a checkpoint',
     report='measure how far models can be trusted',
     export='write a model as graphs that run without torch',
+    refine='make masks better that somebody else made',
     serve='serve a web page for a model',
 )
 

@@ -13,6 +13,7 @@ from pycocotools import mask as coco
 from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import find_sources
 from mmdiffseg.apis.segmenter import Segmenter
+from mmdiffseg.apis.settings import changed
 from mmdiffseg.datasets.files import read_json
 from mmdiffseg.datasets.transforms.load_instance_union import compress
 from mmdiffseg.models.refine import MaskRefiner, Target, whole_probability
@@ -75,6 +76,8 @@ def refine_coco(
     annotations: str | os.PathLike,
     out: str | os.PathLike,
     overwrite: bool = False,
+    generations: int | None = None,
+    seed: int | None = None,
     **options,
 ) -> int:
     """Refine the masks of a COCO file, annotations or results, all of a picture in one batch.
@@ -89,6 +92,8 @@ def refine_coco(
             ``image_id`` is the number that the picture is called by.
         out: File to write.
         overwrite: Replace a file that is there already.
+        generations: Chains of each mask.
+        seed: Seed of the noise.
         **options: ``mode``, ``steps`` and ``strength`` of :meth:`MaskRefiner.refine`.
 
     Returns:
@@ -125,7 +130,8 @@ def refine_coco(
             )
             for k, row in enumerate(found)
         ]
-        answers = model.refine(targets, **options)
+        with changed(model, generations=generations, seed=seed):
+            answers = model.refine(targets, **options)
         for row, target, one in zip(found, targets, answers, strict=True):
             if one is not None:
                 mask = whole_probability(target.mask, one) >= 0.5

@@ -91,3 +91,24 @@ def test_results_find_their_pictures_by_number(refiner, folder):
 def test_only_refiners_take_coco(tiny, folder):
     with pytest.raises(ValueError, match='StochasticSegmentor is no refiner'):
         refine_coco(tiny, images=folder, annotations=folder / 'in.json', out=folder / 'o.json')
+
+
+def test_from_a_shell(refiner, folder, monkeypatch, capsys):
+    from mmdiffseg import cli
+    from mmdiffseg.commands import refine
+
+    monkeypatch.setattr(refine, 'load_model', lambda args: refiner)
+    source = folder / 'results.json'
+    rows = [dict(image_id=7, category_id=1, score=0.9, segmentation=polygon(5))]
+    source.write_text(json.dumps(rows))
+    calls = [
+        ('images', 'masks', 'refined', ['--steps', '1']),
+        ('images/sub', 'results.json', 'refined.json', ['--generations', '2', '--json']),
+    ]
+    for images, masks, out, more in calls:
+        paths = ['--images', folder / images, '--masks', folder / masks, '--out', folder / out]
+        args = cli.parse_args(['refine', 'refiner', *map(str, paths), *more])
+        args.run(args)
+    assert len(list((folder / 'refined').rglob('*.png'))) == 2
+    printed = capsys.readouterr().out.splitlines()
+    assert json.loads(printed[-1]) == dict(out=str(folder / 'refined.json'), refined=1)

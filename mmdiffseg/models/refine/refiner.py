@@ -72,8 +72,8 @@ class MaskRefiner(EncoderDecoder):
     - ``mode``: ``'object'``, one crop around each object; ``'whole'``, the picture as one crop;
       ``'patches'``, crops at the resolution of the picture along the outline; ``'global_local'``,
       the picture as one crop and then, in one step, patches where that was doubtful (SegRefiner's
-      mode for large pictures); ``'auto'``, patches for objects that a crop would shrink to less
-      than half, and object crops for others.
+      mode for large pictures); ``'auto'``, patches for objects that a crop would shrink, and object
+      crops for others.
     - ``size``: side of a crop in pixels (256); ``margin``: pixels around an object (20);
       ``min_area``: masks of fewer pixels are left as they are (512).
     - ``interpolation``: of pictures and masks where the picture becomes one crop, ``'bilinear'``
@@ -141,7 +141,7 @@ class MaskRefiner(EncoderDecoder):
         )
         if mode == 'auto':
             longest = max(right - left, bottom - top)
-            mode = 'object' if longest <= 2 * self._size else 'patches'
+            mode = 'object' if longest <= self._size else 'patches'
         return [box] if mode == 'object' else outline_boxes(mask, self._size)
 
     @property

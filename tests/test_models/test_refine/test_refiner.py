@@ -93,12 +93,12 @@ def test_patches_average_and_leave_the_rest(build_refiner):
     assert (one.samples[0, 18:22, 20:36] == 1).all()
 
 
-def test_auto_takes_patches_where_a_crop_would_shrink_too_much(build_refiner):
+def test_auto_takes_patches_where_a_crop_would_shrink(build_refiner):
     model = build_refiner()
     image = scene()[0]
     small, large = (torch.zeros(H, W, dtype=torch.bool) for _ in range(2))
-    small[5:25, 5:25], large[5:35, 5:50] = True, True
-    assert model._boxes(small, 'auto') == [(3, 3, 27, 27)]
+    small[5:17, 5:17], large[5:35, 5:50] = True, True
+    assert model._boxes(small, 'auto') == [(3, 3, 19, 19)]
     assert len(model._boxes(large, 'auto')) > 3
     assert model.refine([Target(image=image, mask=large, name='a')])[0] is not None
 
@@ -151,7 +151,7 @@ def samples_of(labels, **meta):
 
 
 def test_a_test_run_refines_classes_of_pictures_that_are_padded(build_refiner):
-    model = build_refiner()
+    model = build_refiner(dict(mode='object'))
     image, masks = scene()
     labels = (masks * torch.tensor([1, 2, 0]).view(3, 1, 1)).sum(dim=0)
     padded = F.pad(image, (0, 8, 0, 8))[None]
@@ -160,7 +160,7 @@ def test_a_test_run_refines_classes_of_pictures_that_are_padded(build_refiner):
     assert set(sample.pred_sem_seg.data.unique().tolist()) <= {0, 1, 2}
     assert 'seg_prob' not in sample
     (binary,) = model.predict(padded, [samples_of((labels == 1).long())])
-    box = model._boxes(labels == 1, 'auto')[0]
+    box = model._boxes(labels == 1, 'object')[0]
     expected = by_hand(model, Target(image=image, mask=labels == 1, name='a.png/None/1'), box)
     left, top, right, bottom = box
     found = binary.seg_prob.data[:, top:bottom, left:right]
