@@ -45,6 +45,7 @@ __all__ = [
 
 SOURCES = ('probability', 'samples')
 MAX_MARGIN = 200
+STEPS_A_PIXEL = 4
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Promise:
         Steps of probability are fine near 0 and 1, where most pixels are.
         """
         if self.kind == 'margin':
-            return np.arange(MAX_MARGIN + 1.0)
+            return np.linspace(0, MAX_MARGIN, STEPS_A_PIXEL * MAX_MARGIN + 1)
         rising = np.concatenate([[0], 1 / (1 + np.exp(-np.linspace(-14, 14, 1025))), [1]])
         if self.kind == 'set' or self.risk == 'false_positive':
             return rising
