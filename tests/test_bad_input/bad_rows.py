@@ -370,4 +370,6 @@ ROWS = [
     Row('demo/in_context_demo.py', 'context.py cut.pth --queries colour.png --concept c colour.png mask.png --out o', 2, 'cut.pth is damaged or no checkpoint of torch'),
     Row('demo/in_context_demo.py', 'ddp.py good.pth --queries colour.png --concept c colour.png mask.png --out o', 2, 'is not an in-context model'),
     Row('demo/referring_demo.py', 'nowhere.png "red circle" --out o', 2, 'nowhere.png'),
+    Row('tools/test.py', 'ddp.py good.pth --cfg-options model=3', 2, 'model=3 must be a dictionary'),
+    Row('tools/test.py', 'ddp.py good.pth --cfg-options model.data_preprocessor.std=[0,0,0]', 2, 'data_preprocessor.std must be positive, got [0, 0, 0]'),
 ]
