@@ -1,18 +1,26 @@
 """Settings of a config that only fail, or say nothing, deep inside a run."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
+
+PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper')
 
 
 def check_settings(cfg: Config) -> None:
     """Check what several parts of a config have to agree on, before any of them is built.
 
     Raises:
-        ValueError: An ``init_cfg`` has no type, the windows of a sliding inference leave pixels
-            out, or head and fusion head have other numbers of classes.
+        ValueError: A part is no dictionary, an ``init_cfg`` has no type, images would be divided by
+            0, the windows of a sliding inference leave pixels out, or head and fusion head have
+            other numbers of classes.
     """
+    for name in PARTS:
+        part = cfg.get(name)
+        if part is not None and not isinstance(part, dict):
+            raise ValueError(f'{name}={part!r} must be a dictionary: change a setting in it')
     model = cfg.get('model') or {}
     for init in _all(model, 'init_cfg'):
         for part in init if isinstance(init, list | tuple) else [init]:
@@ -20,6 +28,9 @@ def check_settings(cfg: Config) -> None:
                 raise ValueError(
                     f"init_cfg={dict(part)} has no type: add type='Pretrained' to read a checkpoint"
                 )
+    std = (model.get('data_preprocessor') or {}).get('std') or ()
+    if not all(0 < value < math.inf for value in std):
+        raise ValueError(f'data_preprocessor.std must be positive, got {std}')
     _check_windows(model.get('test_cfg') or {})
     head, fusion = model.get('panoptic_head'), model.get('panoptic_fusion_head')
     for name in ('num_things_classes', 'num_stuff_classes') if head and fusion else ():

@@ -33,8 +33,7 @@ default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 """
 ALONE = """
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
-val_dataloader = dict(num_workers=0, persistent_workers=False)
-test_dataloader = val_dataloader
+val_dataloader = val_cfg = val_evaluator = None
 """
 SMALL = 'model = dict(data_preprocessor=dict(size=(64, 64)))'
 CONFIGS = {

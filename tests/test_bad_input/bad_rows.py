@@ -302,8 +302,8 @@ ROWS = [
     Row('tools/train.py', 'dformer.py --cfg-options load_from=hostile_old.pth', 2, 'hostile_old.pth is damaged or holds more than tensors and plain values'),
     Row('tools/train.py', 'dformer.py --cfg-options "model.backbone.init_cfg={\'type\':\'Pretrained\',\'checkpoint\':\'hostile.pth\'}"', 2, 'hostile.pth is damaged or holds more than tensors and plain values'),
     Row('tools/train.py', 'dformer.py --cfg-options train_dataloader.dataset.ann_file=../../hostile.pkl', 2, 'hostile.pkl is damaged or no annotation file of COCO'),
-    Row('tools/test.py', 'context.py hostile.pth', 2, 'hostile.pth is damaged or holds more than tensors and plain values'),
-    Row('tools/test.py', 'one_step.py hostile_old.pth', 2, 'hostile_old.pth is damaged or holds more than tensors and plain values'),
+    Row('tools/train.py', 'context.py --resume hostile.pth', 2, 'hostile.pth is damaged or holds more than tensors and plain values'),
+    Row('tools/train.py', 'one_step.py --cfg-options load_from=hostile_old.pth', 2, 'hostile_old.pth is damaged or holds more than tensors and plain values'),
     Row('tools/train.py', 'context.py --cfg-options load_from=hostile_whole.pth', 2, 'hostile_whole.pth is damaged or holds more than tensors and plain values'),
     Row('python', "import mmdiffseg.datasets.coco_instances; build('CocoDataset', data_root='.', ann_file='hostile.pkl', metainfo=dict(classes=('circle',)), data_prefix=dict(img=''), pipeline=[])", 'ValueError', 'hostile.pkl is damaged or no annotation file of COCO'),
     Row('python', "model('context.py', stable_diffusion='world_vae')", 'FileNotFoundError', 'world_vae/vae has a configuration and no readable weights'),
@@ -370,4 +370,6 @@ ROWS = [
     Row('demo/in_context_demo.py', 'context.py cut.pth --queries colour.png --concept c colour.png mask.png --out o', 2, 'cut.pth is damaged or no checkpoint of torch'),
     Row('demo/in_context_demo.py', 'ddp.py good.pth --queries colour.png --concept c colour.png mask.png --out o', 2, 'is not an in-context model'),
     Row('demo/referring_demo.py', 'nowhere.png "red circle" --out o', 2, 'nowhere.png'),
+    Row('tools/test.py', 'ddp.py good.pth --cfg-options model=3', 2, 'model=3 must be a dictionary'),
+    Row('tools/test.py', 'ddp.py good.pth --cfg-options model.data_preprocessor.std=[0,0,0]', 2, 'data_preprocessor.std must be positive, got [0, 0, 0]'),
 ]

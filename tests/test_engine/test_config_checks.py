@@ -23,6 +23,7 @@ def test_sound_settings_pass():
         (dict(test_cfg=dict(SLIDE, stride=(65, 32))), '1 <= stride <= crop_size'),
         (dict(test_cfg=dict(SLIDE, crop_size=64)), r'each \(height, width\)'),
         (dict(test_cfg=dict(mode='slide')), 'got None and None'),
+        (dict(data_preprocessor=dict(std=[0, 1, 1])), r'std must be positive, got \[0, 1, 1\]'),
         (
             dict(
                 panoptic_head=dict(num_stuff_classes=5),
@@ -35,3 +36,9 @@ def test_sound_settings_pass():
 def test_others_are_refused(model, sentence):
     with pytest.raises(ValueError, match=sentence):
         check_settings(Config(dict(model=model)))
+
+
+def test_parts_are_dictionaries():
+    with pytest.raises(ValueError, match='model=3 must be a dictionary'):
+        check_settings(Config(dict(model=3)))
+    check_settings(Config(dict(model=None, val_dataloader=None)))
