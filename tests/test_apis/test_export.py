@@ -63,6 +63,7 @@ HEADS = {
         in_channels=32,
         generations=2,
         steps=3,
+        prediction_type='v',  # at the noisiest time eps would make rounding a hundred times larger
         denoiser=dict(
             type='mmdiffseg.SegDiffUNet',
             model_channels=32,
