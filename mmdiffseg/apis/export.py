@@ -38,8 +38,8 @@ from mmdiffseg.version import __version__
 
 #: step counts that a runtime can be asked for, besides the model's own
 STEPS = (*range(1, 11), 25)
-#: pictures that free sizes are found with; multiples of every stride in use, and no square
-SIZES = ((64, 96), (96, 64))
+#: pictures that free sizes are found with: multiples of every stride in use, no two numbers alike
+SIZES = ((64, 96), (96, 128))
 ROWS = (2, 3)
 
 
@@ -206,7 +206,9 @@ def _step_graph(
             "reencode='argmax' or 'soft'"
         )
     sampler, schedule = head.diffusion_sampler, head.noise_schedule
-    t = torch.tensor([sampler.time_pairs(head.steps)[0][0]])
+    # where it is nearly clean: at the noisiest time an estimate may be a hundred times what the
+    # network says, and rounding with it
+    t = torch.tensor([sampler.time_pairs(head.steps)[-1][0]])
     noise = schedule.draw_noise(Draws(generator=generator), 'start', (rows, *shape), None)
     z_t = sampler.start(noise)
     graph = StepGraph(head, Packing(context), z_t, t, classes=readout != 'depth')

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmseg.structures import SegDataSample
 
+from mmdiffseg import cli
 from mmdiffseg.apis.export import export
 from mmdiffseg.apis.pictures import Picture
 from mmdiffseg.registry import MODELS
@@ -63,6 +64,7 @@ HEADS = {
         in_channels=32,
         generations=2,
         steps=3,
+        prediction_type='v',  # at the noisiest time eps would make rounding a hundred times larger
         denoiser=dict(
             type='mmdiffseg.SegDiffUNet',
             model_channels=32,
@@ -306,3 +308,22 @@ def test_int8_stays_near(tmp_path):
     found = runtime.predict(shown[0], **runtime.settings)
     expected = eager(segmenter, shown[0])['probability']
     assert 1e-6 < np.abs(found['probability'] - expected).max() < 0.1
+
+
+def test_the_command_hands_its_options_on(tmp_path, monkeypatch, capsys):
+    seen = {}
+
+    def pretend(folder, **options):
+        seen.update(options)
+        folder.mkdir()
+        (folder / 'step.onnx').write_bytes(bytes(2_500_000))
+        return folder
+
+    monkeypatch.setattr(
+        'mmdiffseg.commands.model_option.load_model', lambda args: SimpleNamespace(export=pretend)
+    )
+    words = ['export', 'nuclei', '--out', str(tmp_path / 'out'), '--size', '64', '96', '--json']
+    args = cli.parse_args([*words, '--steps', '3'])
+    args.run(args)
+    assert json.loads(capsys.readouterr().out)['megabytes'] == 2.5
+    assert seen['size'] == (64, 96) and seen['steps'] == [3] and seen['format'] == 'onnx'

@@ -76,7 +76,7 @@ class MapDecoderLayer(BaseModule):
         return tokens * (scale + 1) + shift
 
     def _feed_forward(self, tokens: Tensor) -> Tensor:
-        if tokens.is_cuda or torch.is_grad_enabled():
+        if tokens.is_cuda or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self.ffns[0](tokens)
         # On a CPU the fresh hidden buffer, 4 N C floats, costs as much in page faults as the
         # arithmetic does; a few thousand rows at a time fit into memory that is used again.
