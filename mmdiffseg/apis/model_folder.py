@@ -70,7 +70,7 @@ def write_model_folder(
             not finite, maybe only as float16.
     """
     from PIL import Image
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from mmdiffseg.apis.model_card import model_card
 
@@ -98,7 +98,8 @@ def write_model_folder(
     )
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / WEIGHTS, metadata=dict(format='pt'))
+    # by Python, since safetensors lets nobody else read the files it makes
+    (folder / WEIGHTS).write_bytes(save(weights, metadata=dict(format='pt')))
     (folder / CONFIG).write_text(text, encoding='utf-8')
     if picture is not None:
         Image.fromarray(picture).save(folder / PICTURE, optimize=True)

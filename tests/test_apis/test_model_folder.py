@@ -217,3 +217,10 @@ def test_a_config_in_a_checkpoint_runs_no_code(tiny, tmp_path):
     torch.save(dict(state_dict={}, meta=dict(cfg=text)), tmp_path / 'model.pth')
     with pytest.raises(ValueError, match='line 2 of the config is more than a plain value'):
         load(checkpoint=tmp_path / 'model.pth')
+
+
+def test_others_may_read_the_weights(load_untrained, tmp_path):
+    folder = load_untrained('segdiff/segdiff_tiny_dsb2018').save_pretrained(tmp_path / 'model')
+    (tmp_path / 'plain').touch()
+    expected = (tmp_path / 'plain').stat().st_mode
+    assert {path.stat().st_mode for path in folder.iterdir()} == {expected}
