@@ -2,8 +2,8 @@
 
     python demo/nuclei_demo.py
 
-The photographs are those that scikit-image carries: stained tissue full of nuclei, a single cell
-without a stain, and a retina, which has none. Downloads nothing.
+The photographs are two that scikit-image carries: stained tissue full of nuclei, and a single cell
+without a stain. Downloads nothing.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import mmdiffseg
 from mmdiffseg.engine import command_line
 
 #: photographs inside of scikit-image, and how much smaller they are looked at
-PHOTOGRAPHS = {'immunohistochemistry': 1, 'cell': 2, 'retina': 4}
+PHOTOGRAPHS = {'immunohistochemistry': 1, 'cell': 2}
 
 
 def parse_args() -> argparse.Namespace:
