@@ -1,7 +1,7 @@
 """The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
 
+from mmdiffseg.diffusion.absorbing import AbsorbingDiffusion
 from mmdiffseg.diffusion.categorical import (
-    AbsorbingDiffusion,
     BernoulliDiffusion,
     CategoricalDiffusion,
     UniformDiffusion,

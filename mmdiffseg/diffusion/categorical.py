@@ -152,7 +152,7 @@ class CategoricalDiffusion:
             x0: Clean map, labels or probabilities.
             t: Time (B,) or (1,), 0 .. T - 1.
         """
-        return self._towards_prior(self._probs(x0), _at(self._marginal_table, t))
+        return self._towards_prior(self._probs(x0), at_time(self._marginal_table, t))
 
     def corrupt(self, labels: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Draw z_t given clean labels.
@@ -233,12 +233,12 @@ class CategoricalDiffusion:
         return probs
 
     def _towards_prior(self, x: Tensor, untouched: Tensor) -> Tensor:
-        touched = _like((1 - untouched) * self.prior().to(untouched)[:, None, None], x)
-        return _like(untouched, x) * x + touched
+        touched = cast_like((1 - untouched) * self.prior().to(untouched)[:, None, None], x)
+        return cast_like(untouched, x) * x + touched
 
     def _untouched(self, t: Tensor, s: Tensor) -> Tensor:
         """Share (B, 1, 1, 1), float64, of the pixels that the steps from s to t leave alone."""
-        return _at(self._kernel_table, t) / _at(self._kernel_table, s)
+        return at_time(self._kernel_table, t) / at_time(self._kernel_table, s)
 
     def _probs(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         if not x.is_floating_point():
@@ -305,7 +305,7 @@ class UniformDiffusion(CategoricalDiffusion):
         self._check_times(t, s)
         if self.skip == 'ccdm':
             s = t - 1
-        untouched, known = self._untouched(t, s), _at(self._marginal_table, s)
+        untouched, known = self._untouched(t, s), at_time(self._marginal_table, s)
         touched = (1 - untouched) * self.prior()[0].to(untouched)
         return torch.stack([untouched, touched, known, (1 - known) / self.num_classes])
 
@@ -320,7 +320,7 @@ class UniformDiffusion(CategoricalDiffusion):
 
     def _likelihood(self, z_t: Tensor, jump: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q(z_t | z_s) as a function of z_s, C, and (1 - C) / K."""
-        untouched, touched, known, unknown = (_like(number, z_t) for number in jump)
+        untouched, touched, known, unknown = (cast_like(number, z_t) for number in jump)
         return untouched * z_t + touched, known, unknown
 
 
@@ -378,58 +378,14 @@ class BernoulliDiffusion(UniformDiffusion):
         return torch.cat([1 - probs, probs], dim=1)
 
     def _towards_prior(self, x: Tensor, untouched: Tensor) -> Tensor:
-        return _like(untouched, x) * x + _like((1 - untouched) / 2, x)
+        return cast_like(untouched, x) * x + cast_like((1 - untouched) / 2, x)
 
 
-@NOISE_SCHEDULES.register_module()
-class AbsorbingDiffusion(CategoricalDiffusion):
-    """A step hides a pixel with probability beta_t; a hidden pixel is in state K and stays so.
-
-    After D3PM (Austin et al., 2021). The network sees S = K + 1 states and tells K classes. At the
-    last time every pixel is hidden, whatever the schedule's last abar.
-
-    Args:
-        num_classes: Number K of classes, at least 2.
-        schedule: Discrete schedule, or its config.
-        ignore_index: Label of the pixels without a class. They are hidden at every time.
-    """
-
-    def __init__(
-        self, *, num_classes: int, schedule: DiscreteSchedule | dict, ignore_index: int = 255
-    ) -> None:
-        super().__init__(num_classes=num_classes, schedule=schedule, ignore_index=ignore_index)
-        for table in (self._kernel_table, self._marginal_table):
-            table[-1] = 0
-
-    @property
-    def num_states(self) -> int:
-        """The classes and the hidden state."""
-        return self.num_classes + 1
-
-    def prior(self) -> Tensor:
-        """See :meth:`CategoricalDiffusion.prior`: hidden."""
-        return torch.eye(self.num_states, dtype=torch.float64)[-1]
-
-    def jump(self, t: Tensor, s: Tensor) -> Tensor:
-        """See :meth:`CategoricalDiffusion.jump`: the shares that stay hidden and that appear."""
-        self._check_times(t, s)
-        stays = (1 - _at(self._marginal_table, s)) / (1 - _at(self._marginal_table, t))
-        return torch.stack([stays, 1 - stays])
-
-    def reverse(self, z_t: Tensor, x0: Tensor, jump: Tensor) -> Tensor:
-        """See :meth:`CategoricalDiffusion.reverse`: hidden pixels may appear, others stay."""
-        x0 = self._probs(x0)[:, : self.num_classes]
-        z_t = self._probs(z_t, x0.dtype)
-        seen, hidden = z_t.split([self.num_classes, 1], dim=1)
-        stays, appears = (_like(number, z_t) for number in jump)
-        return torch.cat([seen + hidden * appears * x0, hidden * stays], dim=1)
-
-
-def _at(table: Tensor, t: Tensor) -> Tensor:
+def at_time(table: Tensor, t: Tensor) -> Tensor:
     """Entries (B, 1, 1, 1) of a table that starts at time -1, float64."""
     return table_at(table, t + 1).view(-1, 1, 1, 1)
 
 
-def _like(coefficient: Tensor, x: Tensor) -> Tensor:
-    # cast after the arithmetic: 1 - abar loses its digits in float32
+def cast_like(coefficient: Tensor, x: Tensor) -> Tensor:
+    """A coefficient in the precision of a map, after the arithmetic: 1 - abar needs float64."""
     return coefficient.to(x)

@@ -3,7 +3,8 @@ import itertools
 import pytest
 import torch
 
-from mmdiffseg.diffusion.categorical import AbsorbingDiffusion, UniformDiffusion
+from mmdiffseg.diffusion.absorbing import AbsorbingDiffusion
+from mmdiffseg.diffusion.categorical import UniformDiffusion
 from mmdiffseg.diffusion.categorical_sampler import CategoricalSampler
 from mmdiffseg.diffusion.discrete import CosineBetas
 from mmdiffseg.diffusion.draws import Draws
