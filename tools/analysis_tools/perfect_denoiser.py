@@ -29,6 +29,7 @@ def parse_args() -> Namespace:
     parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='of a stochastic head; its test set has raters and weights')
     parser.add_argument('--data-root', help='where the data lie')
+    command_line.add_cfg_options(parser)
     parser.add_argument('--steps', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64, 250])
     parser.add_argument('--generations', type=int, default=16, help='an image (%(default)s)')
     parser.add_argument('--images', type=int, help='only the first so many')
