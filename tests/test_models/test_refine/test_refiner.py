@@ -6,6 +6,7 @@ from mmseg.structures import SegDataSample
 
 from mmdiffseg.diffusion import Draws, Start
 from mmdiffseg.models.refine import Target
+from mmdiffseg.models.refine.crops import doubtful_boxes
 
 H, W = 40, 56
 
@@ -25,14 +26,14 @@ def targets(**options):
     return [Target(image=image, mask=m, name=f'a/{i}', **options) for i, m in enumerate(masks)]
 
 
-def by_hand(model, target, box, **options):
+def by_hand(model, target, box, strength=1.0, **options):
     """One crop alone: cut, shrink, run the chain, enlarge."""
     left, top, right, bottom = box
     part = [x[..., top:bottom, left:right] for x in (target.image, target.mask.float()[None])]
     image, mask = (
         F.interpolate(x[None], (16, 16), mode='bilinear', align_corners=False) for x in part
     )
-    start = Start(map=mask[:, 0] >= 0.5)
+    start = Start(map=mask[:, 0] >= 0.5, strength=strength)
     meta = dict(sample_id=f'{target.name}/{box}')
     (chain,) = model.decode_head.chains([image], [meta], None, start, **options)
     *_, last = chain
@@ -112,9 +113,23 @@ def test_global_and_local_steps(build_refiner):
     (one,) = model.refine([target], mode='global_local')
     assert times[:5] == [5, 4, 3, 2, 1] and set(times[5:]) == {0}
     assert one.box == (0, 0, W, H)
-    # outside of all patches stands the binary result of the global pass
-    whole = (model.refine([target], mode='whole', steps=5)[0].samples >= 0.5).float()
-    assert 0.1 < (one.samples == whole).float().mean() < 1
+    # by hand: one more step where the global pass is doubtful, and the mean of the patches
+    ((whole,),) = model._denoise(
+        [target], [[(0, 0, W, H)]], steps=5, strength=1.0, interpolation='nearest'
+    )
+    mask = whole.samples[0] >= 0.5
+    total, count = torch.zeros(2, H, W)
+    for box in doubtful_boxes(whole.fine, 16, (H, W)):
+        left, top, right, bottom = box
+        part = mask[top:bottom, left:right]
+        if part.any() and not part.all():
+            local = Target(image=target.image, mask=mask, name='any')  # one step draws nothing
+            found = by_hand(model, local, box, strength=1 / 6, steps=1)
+            total[top:bottom, left:right] += found[0]
+            count[top:bottom, left:right] += 1
+    expected = torch.where(count > 0, total / count.clamp(min=1), mask.float())
+    assert 0 < (count > 0).float().mean()
+    torch.testing.assert_close(one.samples[0], expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize('mode', ['object', 'patches', 'whole'])
