@@ -31,7 +31,6 @@ def describe(segmenter: Any, limits: Limits) -> dict[str, Any]:
         films=segmenter.films,
         # what has no chain cannot start it from a mask
         refines=hasattr(segmenter, 'refine') and 'steps' in segmenter.settings,
-        guarantee=meta.get('guarantee'),
         samples=list(sample_names()),
         limits=dict(
             body=limits.body,

@@ -47,10 +47,10 @@ class Limits:
     film: int = 32_000_000
     examples: int = 4
     letters: int = 300
-    seconds: float = 120.0
+    seconds: float = 600.0
     upload: float = 60.0
     waiting: int = 8
-    patience: float = 120.0
+    patience: float = 600.0
     connections: int = 32
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-#: file in scikit-image by the name on the page
+#: file in scikit-image, and side of the central square that is shown, by the name on the page
 PHOTOGRAPHS = {
-    'stained tissue': 'ihc.png',
-    'cell': 'cell.png',
-    'retina': 'retina.jpg',
-    'coins': 'coins.png',
-    'cat': 'chelsea.png',
-    'coffee': 'coffee.png',
+    'stained tissue': ('ihc.png', 256),
+    'cell': ('cell.png', 512),
+    'retina': ('retina.jpg', 1400),
+    'coins': ('coins.png', 300),
+    'cat': ('chelsea.png', 300),
+    'coffee': ('coffee.png', 400),
 }
 DRAWN = 'drawn cells'
-LONGEST = 512
+LONGEST = 320
 
 
 @cache
@@ -41,7 +41,7 @@ def sample_png(name: str) -> bytes:
         if path is None:
             raise KeyError(name)
         with Image.open(path) as image:
-            picture = image.convert('RGB')
+            picture = _central(image.convert('RGB'), PHOTOGRAPHS[name][1])
     picture.thumbnail((LONGEST, LONGEST))
     stream = io.BytesIO()
     picture.save(stream, 'PNG')
@@ -52,8 +52,13 @@ def _photograph(name: str) -> Path | None:
     spec = find_spec('skimage')
     if name not in PHOTOGRAPHS or spec is None:
         return None
-    path = Path(spec.origin).parent / 'data' / PHOTOGRAPHS[name]
+    path = Path(spec.origin).parent / 'data' / PHOTOGRAPHS[name][0]
     return path if path.is_file() else None
+
+
+def _central(image: Image.Image, side: int) -> Image.Image:
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def _draw_cells() -> Image.Image:

@@ -116,7 +116,7 @@ def test_samples_are_pictures(client):
     for name in said['samples']:
         status, headers, body = client.get(f'/samples/{name.replace(" ", "%20")}')
         assert status == 200 and headers['Content-Type'] == 'image/png'
-        assert max(Image.open(io.BytesIO(body)).size) <= 512
+        assert max(Image.open(io.BytesIO(body)).size) <= 320
 
 
 def test_a_picture_is_segmented(client, model, picture):
