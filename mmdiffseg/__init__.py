@@ -21,6 +21,7 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    compat.check_openmmlab()
     return getattr(import_module(_LATE[name]), name)
 
 

@@ -4,15 +4,17 @@ from mmdiffseg.compat.after_import import after_import
 from mmdiffseg.compat.fsdp_resume import mend_fsdp_resume
 from mmdiffseg.compat.late_imports import import_late
 from mmdiffseg.compat.mmcv_ops import install_stand_in
-from mmdiffseg.compat.openmmlab import check_openmmlab
+from mmdiffseg.compat.openmmlab import check_openmmlab, is_installed
 from mmdiffseg.compat.panoptic_api import install_panopticapi
 from mmdiffseg.compat.torchvision_ops import declare_missing_ops
 
-__all__ = ['apply']
+__all__ = ['apply', 'check_openmmlab']
 
 
 def apply() -> None:
     """Run on `import mmdiffseg`: check what is installed, and mend what needs it."""
+    if not is_installed():
+        return  # exported models run without it; whatever needs it says so
     check_openmmlab()
     import_late()
     install_stand_in()
@@ -20,7 +22,10 @@ def apply() -> None:
     declare_missing_ops()
     after_import('mmengine._strategy.fsdp', mend_fsdp_resume)
     after_import('mmengine.runner.checkpoint', _guard_checkpoints)
-    # This one imports mmengine, hence only after the check
+    after_import('mmengine.config.utils', _name_packages)
+
+
+def _name_packages() -> None:
     from mmdiffseg.compat.package_names import register_package_names
 
     register_package_names()

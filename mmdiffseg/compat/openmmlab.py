@@ -50,6 +50,11 @@ def check_openmmlab() -> None:
             )
 
 
+def is_installed() -> bool:
+    """Tell whether any part of OpenMMLab is installed."""
+    return any(find_spec(module) is not None for module in REQUIRED)
+
+
 def is_onedl() -> bool:
     """Tell whether the maintained line is installed."""
     return _version('onedl-mmengine') is not None

@@ -47,7 +47,7 @@ class KnownModes:
             self.codes = torch.nn.functional.one_hot(modes.long(), schedule.num_classes)
             self.codes = self.codes.permute(0, 3, 1, 2).double()
         else:
-            self.codes = label_encoder.encode(modes).double()
+            self.codes = label_encoder.encode(modes.long()).double()
 
     def posterior(self, z_t: Tensor, t: Tensor) -> Tensor:
         """Probability (B, M), float64, of every clean map behind a noisy one.

@@ -1,7 +1,7 @@
 """Shared by the converters of segmentation checkpoints: strict check, writing, command line."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,15 +15,21 @@ from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.output_dir import check_writable
 
 
-def read_model_config(path: str | Path) -> Config:
+def read_model_config(
+    path: str | Path, needed: Sequence[str] = ('model', 'default_scope', 'test_dataloader')
+) -> Config:
     """Read the config of a model.
+
+    Args:
+        path: Its file.
+        needed: What the converter reads of it.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no config, or not that of a model and its data.
     """
     config = command_line.read_config(str(path), {})
-    for setting in ('model', 'default_scope', 'test_dataloader'):
+    for setting in needed:
         if setting not in config:
             raise ValueError(f'{path} has no {setting}: give the config of a model and its data')
     return config

@@ -60,7 +60,7 @@ def test_chains_of_every_time_have_the_frequencies_of_the_truth(kind):
 def test_the_flow_of_known_modes_ends_in_them():
     encoder = OneHotEncoder(num_classes=3, scale=1.0)
     schedule = LinearInterpolant()
-    known = KnownModes(MODES, WEIGHTS, schedule=schedule, label_encoder=encoder)
+    known = KnownModes(MODES.byte(), WEIGHTS, schedule=schedule, label_encoder=encoder)
     sampler = EulerSampler(schedule=schedule)
     *_, last = sampler.walk(
         known.predict,

@@ -100,7 +100,8 @@ def test_other_classes_need_a_config(tmp_path, run, refused):
     assert 'no released experiment has 4 classes and a backbone of width [64] with 6' in message
     (tmp_path / 'own.py').write_text(
         f"_base_ = '{ROOT}/configs/dformer/dformer_r50_coco-instance.py'\n"
-        'model = dict(panoptic_head=dict(num_things_classes=4))\n'
+        'classes = dict(num_things_classes=4)\n'
+        'model = dict(panoptic_head=classes, panoptic_fusion_head=classes)\n'
     )
     run(tmp_path / 'theirs.pth', tmp_path / 'ours.pth', '--config', tmp_path / 'own.py')
     weights = torch.load(tmp_path / 'ours.pth', weights_only=True)['state_dict']

@@ -68,7 +68,7 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
         [
             sys.executable,
             str(ROOT / 'tools/dataset_converters/ambiguous_shapes.py'),
-            *f'--out {tmp_path}/data --train 1 --val 2 --size 32 32'.split(),
+            *f'--out {tmp_path}/data --train 1 --val 1 --size 32 32'.split(),
         ],
         capture_output=True,
         text=True,
@@ -76,7 +76,7 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
     assert made.returncode == 0, made.stderr
     config = ROOT / 'configs/stochastic/categorical_ambiguous-shapes.py'
     args = [config, '--data-root', tmp_path / 'data', '--out-dir', tmp_path / 'out']
-    done = run('perfect_denoiser.py', *args, '--steps', 1, 100, '--generations', 8)
+    done = run('perfect_denoiser.py', *args, '--steps', 1, 60, '--generations', 4)
     assert done.returncode == 0, done.stderr
 
     def exact(folder):
@@ -87,7 +87,19 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
             shares.append(same.any(axis=1).mean())
         return np.mean(shares)
 
-    assert exact('steps_100') == 1  # whole answers
+    assert exact('steps_60') == 1  # whole answers
     assert exact('steps_1') < 1
     done = run('perfect_denoiser.py', *args)
     assert done.returncode == 2 and 'is not empty' in done.stderr
+
+    # the config can be changed, and flows are walked too
+    config = ROOT / 'configs/stochastic/flow_ambiguous-shapes.py'
+    options = ['--out-dir', tmp_path / 'flow', '--steps', 10, '--images', 1, '--cfg-options']
+    changes = 'model.decode_head.diffusion_sampler.type=mmdiffseg.HeunSampler'
+    done = run('perfect_denoiser.py', config, '--data-root', tmp_path / 'data', *options, changes)
+    assert done.returncode == 0, done.stderr
+    maps = read_samples(next((tmp_path / 'flow/steps_10').glob('*.npz')))
+    assert maps['samples'].shape == (16, 32, 32)
+    wrong = changes.replace('type=mmdiffseg.HeunSampler', 'spacing=backwards')
+    done = run('perfect_denoiser.py', args[0], *args[1:3], *options[2:], wrong)
+    assert done.returncode == 2 and 'backwards' in done.stderr

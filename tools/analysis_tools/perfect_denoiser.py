@@ -65,7 +65,7 @@ def samples_of(
 
 def main(args: Namespace) -> None:
     """Walk the chains and write where they end."""
-    config = command_line.read_config(args.config, {})
+    config = command_line.read_config(args.config, args.cfg_options)
     init_default_scope(config.default_scope)
     head = MODELS.build(config.model).decode_head
     if not hasattr(getattr(head, 'label_encoder', None), 'channels'):

@@ -80,7 +80,7 @@ def convert_file(
         released_unet(weights), {name: v.to('meta') for name, v in weights.items()}, source=src
     )
     channels = weights['conv_in.weight'].shape[1]
-    config = read_model_config(config_path or CONFIGS / PUBLISHED[channels])
+    config = read_model_config(config_path or CONFIGS / PUBLISHED[channels], ('model',))
     pseudo_mask = LABEL_ENCODERS.build(config.model.pseudo_mask)
     state = {f'unet.{name}': value for name, value in weights.items()}
     state['pseudo_mask.settings'] = pseudo_mask.settings

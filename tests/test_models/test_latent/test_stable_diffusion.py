@@ -91,7 +91,7 @@ def test_stable_diffusion_2_is_refused(sd_15_folder, change):
 
 def test_missing_extra_is_named(diffusion_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, 'diffusers', None)
-    with pytest.raises(ImportError, match=r'need diffusers .*pip install -e "\.\[latent\]"'):
+    with pytest.raises(ImportError, match=r'diffusers is missing .*pip install -e "\.\[latent\]"'):
         load_vae(str(diffusion_folder))
 
 

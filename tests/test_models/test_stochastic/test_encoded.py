@@ -73,7 +73,7 @@ def test_estimates_are_clamped_for_the_next_step_alone(build_head):
 
 @pytest.mark.parametrize('prediction', ['eps', 'v'])
 def test_a_prediction_that_does_not_fit_a_flow_is_refused(build_head, prediction):
-    with pytest.raises(ValueError, match=f"'velocity' or 'x0', got {prediction!r}"):
+    with pytest.raises(ValueError, match=f"'x0', 'velocity'.*, got {prediction!r}"):
         build_head('EncodedMapHead', prediction_type=prediction)
 
 
