@@ -14,13 +14,14 @@ def check_settings(cfg: Config) -> None:
 
     Raises:
         ValueError: A part is no dictionary, an ``init_cfg`` has no type, images would be divided by
-            0, the windows of a sliding inference leave pixels out, or head and fusion head have
-            other numbers of classes.
+            0, the windows of a sliding inference leave pixels out, head and fusion head have other
+            numbers of classes, or a training has no iteration or never saves.
     """
     for name in PARTS:
         part = cfg.get(name)
         if part is not None and not isinstance(part, dict):
             raise ValueError(f'{name}={part!r} must be a dictionary: change a setting in it')
+    _check_training(cfg)
     model = cfg.get('model') or {}
     for init in _all(model, 'init_cfg'):
         for part in init if isinstance(init, list | tuple) else [init]:
@@ -39,6 +40,20 @@ def check_settings(cfg: Config) -> None:
                 f'panoptic_head.{name} is {head[name]} and panoptic_fusion_head.{name} '
                 f'{fusion[name]}: set both to what the data have'
             )
+
+
+def _check_training(cfg: Config) -> None:
+    train_cfg = cfg.get('train_cfg') or {}
+    for name in ('max_iters', 'max_epochs'):
+        length = train_cfg.get(name)
+        if length is not None and not length >= 1:
+            raise ValueError(f'train_cfg.{name} must be at least 1, got {length}')
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if checkpoint.get('interval') == 0:
+        raise ValueError(
+            'default_hooks.checkpoint.interval=0 would never save: give the number of iterations '
+            'or epochs between two checkpoints, or -1 to save none on purpose'
+        )
 
 
 def _check_windows(test_cfg: dict) -> None:

@@ -42,3 +42,18 @@ def test_parts_are_dictionaries():
     with pytest.raises(ValueError, match='model=3 must be a dictionary'):
         check_settings(Config(dict(model=3)))
     check_settings(Config(dict(model=None, val_dataloader=None)))
+
+
+@pytest.mark.parametrize(
+    'parts, sentence',
+    [
+        (dict(train_cfg=dict(max_iters=0)), 'train_cfg.max_iters must be at least 1, got 0'),
+        (dict(train_cfg=dict(max_epochs=-1)), 'train_cfg.max_epochs must be at least 1, got -1'),
+        (dict(default_hooks=dict(checkpoint=dict(interval=0))), 'interval=0 would never save'),
+    ],
+)
+def test_a_training_has_iterations_and_saves(parts, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check_settings(Config(parts))
+    kept = dict(default_hooks=dict(checkpoint=dict(interval=-1)), train_cfg=dict(max_iters=1))
+    check_settings(Config(kept))
