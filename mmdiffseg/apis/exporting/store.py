@@ -57,8 +57,7 @@ def store(
             )
             _WRITERS[format](exported, graph, file)
     except Exception as error:  # torch raises its errors in many forms
-        free = any(shapes)
-        hint = ': give a fixed size, such as size=(512, 512)' if free and any(shapes) else ''
+        hint = ': give a fixed size, such as size=(512, 512)' if any(shapes) else ''
         raise RuntimeError(
             f'the {name} cannot be stored as {format}{hint} ({_first_line(error)})'
         ) from error

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import ModuleList, constant_init
 from torch import Tensor, nn
 
+from mmdiffseg.models.layers.time_embedding import sinusoidal_embedding
 from mmdiffseg.models.memory import check_memory
 
 
@@ -174,6 +175,26 @@ class TimeSequential(nn.Sequential):
         for layer in self:
             x = layer(x, emb) if isinstance(layer, ResBlock) else layer(x)
         return x
+
+
+def embed_time(layers: nn.Sequential, t: Tensor) -> Tensor:
+    """Embed times, in the precision of the weights whatever the autocast state.
+
+    Args:
+        layers: What follows the sinusoids, from their number of channels on.
+        t: Times (B,) or (1,).
+
+    Returns:
+        (B or 1, width of the layers).
+    """
+    with torch.autocast(t.device.type, enabled=False):
+        waves = sinusoidal_embedding(t, layers[0].in_features, cos_first=True)
+        return layers(waves.to(layers[0].weight.dtype))
+
+
+def repeat_images(x: Tensor, count: int) -> Tensor:
+    """Repeat (B, C, h, w) to (count, C, h, w), all images once per generation."""
+    return x.repeat(count // len(x), 1, 1, 1)
 
 
 #: makes the layers of one stage from its input and output channels and its level (0 is the finest)

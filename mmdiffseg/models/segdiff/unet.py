@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 
-from mmdiffseg.models.layers.time_embedding import sinusoidal_embedding
 from mmdiffseg.models.layers.unet_blocks import (
     GroupNorm32,
     ResBlock,
@@ -17,6 +16,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     TimeSequential,
     check_image,
     decoder_blocks,
+    embed_time,
     encoder_blocks,
 )
 from mmdiffseg.registry import MODELS
@@ -242,9 +242,7 @@ class SegDiffUNet(BaseModule):
         """Embed the time, (G * B or 1, 4 C)."""
         if isinstance(self.time_embed, nn.Embedding):
             return self.time_embed(t)
-        with torch.autocast(t.device.type, enabled=False):
-            waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
-            return self.time_embed(waves.to(self.time_embed[0].weight.dtype))
+        return embed_time(self.time_embed, t)
 
     def _fuse(self, h: Tensor, feature: Tensor) -> Tensor:
         """Combine the maps (G * B, C, h, w) with the feature (B, C', h, w) of their images."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.samplers import Chain, Step
+from mmdiffseg.models.layers.unet_blocks import repeat_images
 from mmdiffseg.models.stochastic.head import StochasticHead
 from mmdiffseg.models.stochastic.unet import Context
 from mmdiffseg.registry import MODELS
@@ -188,7 +189,7 @@ class PixelwiseHead(DirectHead):
 
     def draw(self, context: Tensor, rows: int, draws: Draws) -> Tensor:
         """One-hot maps of the drawn classes; see :meth:`DirectHead.draw`."""
-        logits = context.repeat(rows // len(context), 1, 1, 1)
+        logits = repeat_images(context, rows)
         noise = draws.gumbel('pixels', logits.shape, device=logits.device)
         labels = (logits + noise).argmax(dim=1)  # a draw from the softmax
         return F.one_hot(labels, self.num_classes).permute(0, 3, 1, 2).float()

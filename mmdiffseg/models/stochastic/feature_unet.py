@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList, constant_init
 from torch import Tensor, nn
 
-from mmdiffseg.models.layers.time_embedding import sinusoidal_embedding
 from mmdiffseg.models.layers.unet_blocks import (
     GroupNorm32,
     ResBlock,
     TimeSequential,
     check_image,
     decoder_blocks,
+    embed_time,
     encoder_blocks,
+    repeat_images,
 )
 from mmdiffseg.registry import MODELS
 
@@ -173,9 +174,7 @@ class FeatureMapUNet(BaseModule):
         Returns:
             (G * B, out_channels, H, W).
         """
-        with torch.autocast(t.device.type, enabled=False):
-            waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
-            emb = self.time_embed(waves.to(self.time_embed[0].weight.dtype))
+        emb = embed_time(self.time_embed, t)
         count = z_t.shape[0]
         if not z_t.shape[1]:
             z_t = z_t.new_zeros(count, 1, *z_t.shape[2:])
@@ -184,7 +183,7 @@ class FeatureMapUNet(BaseModule):
         for i, block in enumerate(self.input_blocks):
             h = block(h, emb)
             if i in self.entries:
-                h = h + _repeat(next(maps), count).to(h.dtype)
+                h = h + repeat_images(next(maps), count).to(h.dtype)
             skips.append(h)
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
@@ -193,8 +192,3 @@ class FeatureMapUNet(BaseModule):
         with torch.autocast(h.device.type, enabled=False):
             h = self.out(h.to(self.out[2].weight.dtype))
         return F.pixel_shuffle(h, self.patch_size)
-
-
-def _repeat(x: Tensor, count: int) -> Tensor:
-    """Repeat (B, C, h, w) to (count, C, h, w), all images once per generation."""
-    return x.repeat(count // len(x), 1, 1, 1)

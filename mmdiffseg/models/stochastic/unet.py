@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 
-from mmdiffseg.models.layers.time_embedding import sinusoidal_embedding
 from mmdiffseg.models.layers.unet_blocks import (
     GroupNorm32,
     ResBlock,
@@ -17,7 +16,9 @@ from mmdiffseg.models.layers.unet_blocks import (
     TimeSequential,
     check_image,
     decoder_blocks,
+    embed_time,
     encoder_blocks,
+    repeat_images,
 )
 from mmdiffseg.registry import MODELS
 
@@ -190,15 +191,13 @@ class CCDMUNet(BaseModule):
         Returns:
             (G * B, out_channels, H, W).
         """
-        with torch.autocast(t.device.type, enabled=False):
-            waves = sinusoidal_embedding(t, self.model_channels, cos_first=True)
-            emb = self.time_embed(waves.to(self.time_embed[0].weight.dtype))
+        emb = embed_time(self.time_embed, t)
         image, features = context
-        h = torch.cat([z_t.to(image.dtype), _repeat(image, z_t.shape[0])], dim=1)
+        h = torch.cat([z_t.to(image.dtype), repeat_images(image, z_t.shape[0])], dim=1)
         skips = []
         for i, block in enumerate(self.input_blocks):
             if i == self.feature_block:
-                h = torch.cat([h, _repeat(features, z_t.shape[0]).to(h.dtype)], dim=1)
+                h = torch.cat([h, repeat_images(features, z_t.shape[0]).to(h.dtype)], dim=1)
             h = block(h, emb)
             skips.append(h)
         h = self.middle_block(h, emb)
@@ -208,8 +207,3 @@ class CCDMUNet(BaseModule):
         with torch.autocast(h.device.type, enabled=False):
             h = self.out[:2](h.to(self.out[2].weight.dtype))
             return self.out[2](self.dropout(h))
-
-
-def _repeat(x: Tensor, count: int) -> Tensor:
-    """Repeat (B, C, h, w) to (count, C, h, w), all images once per generation."""
-    return x.repeat(count // len(x), 1, 1, 1)
