@@ -16,6 +16,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS, MODELS, Registry
 
 from mmdiffseg.compat.late_imports import hidden
+from mmdiffseg.compat.yapf_grammar import import_yapf
 from mmdiffseg.output_dir import claim_output_dir
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def build_runner(cfg: Config, *, trust: bool = False) -> 'Runner':
     ]
     if trust:
         guard_mmengine(trust=True)
+    import_yapf()  # the runner prints the config by it
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
