@@ -71,11 +71,12 @@ def test_every_package_that_is_imported_is_declared():
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.split('.')[0])
     # mmdet comes with either line, and cv2 with its mmcv, in a distribution of its choice; spacy
-    # is a choice, and its absence is told in a sentence; yaml is what mmengine reads YAML by
+    # is a choice, and its absence is told in a sentence; yaml is what mmengine reads YAML by, and
+    # yapf what it prints configs by
     others = (
         imported
         - sys.stdlib_module_names
-        - {'mmdiffseg', 'mmdet', 'cv2', 'spacy', 'yaml', *REQUIRED}
+        - {'mmdiffseg', 'mmdet', 'cv2', 'spacy', 'yaml', 'yapf', *REQUIRED}
     )
     declared = {
         Requirement(line).name
