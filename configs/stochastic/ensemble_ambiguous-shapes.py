@@ -2,7 +2,7 @@
 # classes. Nothing is trained here: name the checkpoints by
 # --cfg-options model.checkpoints="['seed0.pth','seed1.pth']".
 _base_ = [
-    '../_base_/models/stochastic_small.py',
+    '../_base_/models/stochastic_features.py',
     '../_base_/datasets/ambiguous_shapes.py',
     '../_base_/default_runtime.py',
 ]
@@ -12,7 +12,9 @@ model = dict(
     data_preprocessor=dict(_base_.model.data_preprocessor, size=_base_.crop_size),
     member=dict(
         _base_.model,
-        decode_head=dict(_base_.model.decode_head, type='mmdiffseg.PixelwiseHead'),
+        decode_head=dict(
+            _base_.model.decode_head, type='mmdiffseg.PixelwiseHead', num_classes=7, generations=16
+        ),
     ),
     checkpoints=[],
 )

@@ -6,7 +6,7 @@ model = dict(
         label_encoder=dict(type='mmdiffseg.OneHotEncoder', scale=1.0),
         noise_schedule=dict(type='mmdiffseg.LinearInterpolant'),
         diffusion_sampler=dict(type='mmdiffseg.EulerSampler'),
-        prediction_type='velocity',
+        prediction_type='x0',
         steps=32,
     ),
 )

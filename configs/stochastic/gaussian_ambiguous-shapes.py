@@ -1,4 +1,4 @@
-# Gaussian diffusion of one-hot codes, SegDiff's prediction and sampler
+# Gaussian diffusion of one-hot codes, SegDiff's sampler
 _base_ = '../_base_/stochastic_shapes.py'
 model = dict(
     decode_head=dict(
@@ -8,7 +8,7 @@ model = dict(
         diffusion_sampler=dict(
             type='mmdiffseg.DDPMSampler', spacing='uniform', variance='fixed_small'
         ),
-        prediction_type='eps',
+        prediction_type='x0',
         steps=32,
     ),
 )

@@ -1,6 +1,7 @@
 """A light denoiser: the image is encoded once, and every step reads its features."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -53,6 +54,8 @@ class FeatureMapUNet(BaseModule):
         model_channels: Width C, a multiple of 32.
         channel_mult: Width of each level in units of C, fine to coarse.
         num_res_blocks: Residual blocks per encoder level. Each decoder level has one more.
+        decoder_dropout: Dropout probability in the two deepest levels of the decoder and before
+            the output layer, for MC dropout.
 
     Raises:
         ValueError: There is not one map of features for each level.
@@ -78,6 +81,7 @@ class FeatureMapUNet(BaseModule):
         model_channels: int = 32,
         channel_mult: Sequence[int] = (1, 1, 2, 3),
         num_res_blocks: int = 1,
+        decoder_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         levels = len(channel_mult)
@@ -109,8 +113,15 @@ class FeatureMapUNet(BaseModule):
             for w in entering
         )
 
-        def stage(inputs: int, outputs: int, level: int) -> list[nn.Module]:
-            return [ResBlock(in_channels=inputs, out_channels=outputs, emb_channels=emb_channels)]
+        def stage(inputs: int, outputs: int, level: int, dropout: float = 0.0) -> list[nn.Module]:
+            return [
+                ResBlock(
+                    in_channels=inputs,
+                    out_channels=outputs,
+                    emb_channels=emb_channels,
+                    dropout=dropout if level >= levels - 2 else 0.0,
+                )
+            ]
 
         self.time_embed = nn.Sequential(
             nn.Linear(model_channels, emb_channels),
@@ -125,8 +136,12 @@ class FeatureMapUNet(BaseModule):
         self.entries = [level * (num_res_blocks + 1) for level in range(levels)]
         self.middle_block = TimeSequential(*stage(widths[-1], widths[-1], levels - 1))
         self.output_blocks = decoder_blocks(
-            stage, skips=skips, widths=widths, num_stages=num_res_blocks
+            partial(stage, dropout=decoder_dropout),
+            skips=skips,
+            widths=widths,
+            num_stages=num_res_blocks,
         )
+        self.dropout = nn.Dropout(decoder_dropout)
         self.out = nn.Sequential(
             GroupNorm32(widths[0]),
             nn.SiLU(),
@@ -190,5 +205,6 @@ class FeatureMapUNet(BaseModule):
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
         # the output layer keeps the precision of its weights
         with torch.autocast(h.device.type, enabled=False):
-            h = self.out(h.to(self.out[2].weight.dtype))
+            h = self.out[:2](h.to(self.out[2].weight.dtype))
+            h = self.out[2](self.dropout(h))
         return F.pixel_shuffle(h, self.patch_size)
