@@ -2,18 +2,32 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
-from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.draws import Draws, classes_at
 from mmdiffseg.diffusion.samplers import Chain, Moment, Predict, Sampler, Step
 from mmdiffseg.registry import SAMPLERS
 
 STATES = ('sample', 'expected')
 FINALS = ('argmax', 'sample', 'probs')
+COUPLINGS = ('independent', 'common')
+
+
+class Noise(NamedTuple):
+    """What a step draws.
+
+    Attributes:
+        state: Gumbel numbers (B, S, h, w), by which every pixel draws its state.
+        clean: Uniform numbers (B, 1, 1) in [0, 1), by which all pixels of a map draw their clean
+            class; None where they draw it by themselves, together with the state.
+    """
+
+    state: Tensor
+    clean: Tensor | None
 
 
 @SAMPLERS.register_module()
@@ -26,8 +40,17 @@ class CategoricalSampler(Sampler):
     (B, K, h, w), or that of class 1 alone (B, 1, h, w) with :class:`BernoulliDiffusion`. In the
     last step ``x0`` is where the chain ends, see ``final``.
 
+    Given the present map, the pixels of the clean one depend on each other: an object is there, or
+    it is not. A step that draws each by itself (``coupling='independent'``, as released) ignores
+    this, and only many small steps make up for it. With few of them frequent answers come too
+    often. ``coupling='common'`` draws the clean classes of all pixels by one random number for each
+    map, and then the state given these classes. Every pixel keeps its probabilities, while pixels
+    with the same doubt decide alike (comonotone coupling, in the order of the labels). Both are
+    exact in the limit of many steps; docs/distributions.md compares them at few.
+
     Draws of a chain: Gumbel ``start`` and ``step0``, ``step1``, ... (B, S, h, w), one for each map
-    that is drawn. The last step draws only with ``final='sample'``.
+    that is drawn. The last step draws only with ``final='sample'``. With the common coupling,
+    uniform ``step0.clean``, ``step1.clean``, ... (B, 1, 1) as well, also in the last step.
 
     Args:
         schedule: A :class:`CategoricalDiffusion`, or its config; its ``skip`` says how several
@@ -35,7 +58,9 @@ class CategoricalSampler(Sampler):
         spacing: Where the evaluation times lie. ``uniform`` is CCDM's grid but for the rounding of
             halves, which ``ccdm`` takes over. ``trailing`` spends no step on the first time, at
             which hardly any pixel is still noisy: with few steps it is less biased, and
-            ``quadratic`` still less.
+            ``quadratic`` and ``geometric`` still less.
+        coupling: How the pixels of the clean map are drawn in a step: ``independent`` or
+            ``common``, see above.
         state: What the chain walks over. ``expected`` carries the probabilities on in place of a
             draw from them. It is for study: it gives up the joint distribution of the pixels.
         final: Where the chain ends: the one-hot map of the most likely classes (as released) or of
@@ -53,6 +78,7 @@ class CategoricalSampler(Sampler):
 
     schedule: CategoricalDiffusion | dict
     spacing: str = 'uniform'
+    coupling: str = 'independent'
     state: str = 'sample'
     final: str = 'argmax'
 
@@ -60,9 +86,11 @@ class CategoricalSampler(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (('state', STATES), ('final', FINALS)):
+        for name, known in (('coupling', COUPLINGS), ('state', STATES), ('final', FINALS)):
             if getattr(self, name) not in known:
                 raise ValueError(f'{name} must be one of {known}, got {getattr(self, name)!r}')
+        if self.coupling == 'common' and self.state == 'expected':
+            raise ValueError("state='expected' draws nothing: coupling='common' has no effect")
         self.stochastic = self.state == 'sample'
 
     @torch.no_grad()
@@ -94,26 +122,44 @@ class CategoricalSampler(Sampler):
         """One-hot map (B, C, h, w) of pure noise."""
         return self.schedule.one_hot(self.schedule.start(noise))
 
-    def step(self, seen: Sequence[Step], then: Moment, noise: Tensor | None) -> Tensor:
-        """See :meth:`Sampler.step`; the noise is Gumbel (B, S, h, w)."""
-        probs = self._posterior(seen[-1], then.t)
+    def step_noise(
+        self, draws: Draws, name: str, shape: Sequence[int], device: torch.device
+    ) -> Noise:
+        """See :class:`Noise`."""
+        state = self.schedule.draw_noise(draws, name, shape, device)
+        return Noise(state, self._common(draws, name, shape, device))
+
+    def step(self, seen: Sequence[Step], then: Moment, noise: Noise | None) -> Tensor:
+        """See :meth:`Sampler.step`."""
         if self.state == 'expected':
-            return probs
-        return self.schedule.one_hot(self.schedule.draw(probs, noise))
+            return self._posterior(seen[-1], then.t)
+        probs = self._posterior(seen[-1], then.t, noise.clean)
+        return self.schedule.one_hot(self.schedule.draw(probs, noise.state))
 
     def end(self, step: Step, draws: Draws) -> Tensor:
         """Where a chain ends after its last step, shape of ``step.x0``."""
-        probs = self._posterior(step, self.schedule.clean_time)
+        name, shape, device = f'step{step.index}', step.z_t.shape, step.z_t.device
+        clean = self._common(draws, name, shape, device) if self.final == 'sample' else None
+        probs = self._posterior(step, self.schedule.clean_time, clean)
         channels = step.x0.shape[1]  # no pixel is hidden any more
         if self.final == 'probs':
             return probs[:, :channels]
-        if self.final == 'argmax':
+        if self.final == 'argmax' or clean is not None:  # drawn already
             return self.schedule.one_hot(self.schedule.decode(probs))[:, :channels]
-        name, device = f'step{step.index}', probs.device
-        noise = self.schedule.draw_noise(draws, name, step.z_t.shape, device)
+        noise = self.schedule.draw_noise(draws, name, shape, device)
         return self.schedule.one_hot(self.schedule.draw(probs, noise))[:, :channels]
 
-    def _posterior(self, step: Step, s: int) -> Tensor:
+    def _common(
+        self, draws: Draws, name: str, shape: Sequence[int], device: torch.device
+    ) -> Tensor | None:
+        if self.coupling == 'independent':
+            return None
+        return draws.uniform(f'{name}.clean', (shape[0], 1, 1), device=device)
+
+    def _posterior(self, step: Step, s: int, clean: Tensor | None = None) -> Tensor:
+        x0 = step.x0
+        if clean is not None:
+            x0 = classes_at(clean, self.schedule.all_states(x0))
         # times on the CPU: a table is read there without waiting for the device
         t, s = torch.tensor([step.t]), torch.tensor([s])
-        return self.schedule.posterior(step.z_t, step.x0, t, s)
+        return self.schedule.posterior(step.z_t, x0, t, s)

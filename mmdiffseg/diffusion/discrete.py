@@ -91,8 +91,7 @@ def discrete_time_pairs(
     Raises:
         ValueError: ``steps`` lies outside 1 .. T, or the spacing is unknown.
     """
-    if not 1 <= steps <= num_timesteps:
-        raise ValueError(f'steps must lie in 1 .. {num_timesteps}, got {steps}')
+    _check_steps(num_timesteps, steps)
     if spacing == 'trailing':
         times = np.arange(num_timesteps, 0, -num_timesteps / steps)[:steps].round() - 1
     elif spacing == 'trailing_truncated':
@@ -106,12 +105,47 @@ def discrete_time_pairs(
     elif spacing == 'leading':
         times = np.arange(steps)[::-1] * (num_timesteps // steps)
     elif spacing == 'quadratic':
-        times = (num_timesteps * (1 - (np.arange(steps) / steps) ** 2)).round() - 1
-        # a step moves by one time at least, down to 0 at the end
-        times = np.minimum.accumulate(times + np.arange(steps)) - np.arange(steps)
-        times = np.maximum(times, np.arange(steps)[::-1])
+        times = _apart((num_timesteps * (1 - (np.arange(steps) / steps) ** 2)).round() - 1)
     else:
         raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
+    return _pairs(times)
+
+
+def geometric_time_pairs(alphas_cumprod: Tensor, steps: int) -> list[tuple[int, int]]:
+    """List the (t_now, t_next) of a chain whose share of signal grows by a factor in every step.
+
+    A chain chooses among the answers as soon as a few pixels tell them apart, long before a human
+    eye sees anything. Its times therefore lie at shares abar from 1 / 200 to 1 / 2, evenly on a
+    logarithmic scale. The first time is the noisiest, whatever its share.
+
+    Args:
+        alphas_cumprod: Shares abar (T,) of the times that the chain may use, falling.
+        steps: Number of denoising steps, 1 .. T.
+    """
+    _check_steps(len(alphas_cumprod), steps)
+    low = max(alphas_cumprod[-1].item(), 1 / 200)
+    # a chain that starts from a given map has less than half of the way to go
+    high = max((1 + low) / 2, 1 / 2)
+    middles = (np.arange(steps - 1) + 0.5) / max(steps - 1, 1)
+    shares = low * (high / low) ** middles
+    # the first time whose share is not above the wanted one
+    below = np.searchsorted(-alphas_cumprod.numpy(), -shares)
+    times = np.concatenate([[len(alphas_cumprod) - 1], below])
+    return _pairs(_apart(times))
+
+
+def _check_steps(num_timesteps: int, steps: int) -> None:
+    if not 1 <= steps <= num_timesteps:
+        raise ValueError(f'steps must lie in 1 .. {num_timesteps}, got {steps}')
+
+
+def _apart(times: np.ndarray) -> np.ndarray:
+    """Times that fall by one at least in each step, and reach 0 or more at the end."""
+    order = np.arange(len(times))
+    return np.maximum(np.minimum.accumulate(times + order) - order, order[::-1])
+
+
+def _pairs(times: np.ndarray) -> list[tuple[int, int]]:
     times = times.astype(int).tolist()
     return list(zip(times, [*times[1:], -1], strict=True))
 
@@ -171,14 +205,19 @@ class DiscreteSchedule(GaussianSchedule):
     def time_pairs(
         self, steps: int, *, spacing: str = 'trailing', strength: float = 1.0
     ) -> list[tuple[int, int]]:
-        """List the (t_now, t_next) of every step, see :func:`discrete_time_pairs`.
+        """List the (t_now, t_next) of every step.
 
         Args:
             steps: Number of denoising steps.
-            spacing: Where the evaluation times lie.
+            spacing: Where the evaluation times lie: ``'geometric'``, see
+                :func:`geometric_time_pairs`, or what :func:`discrete_time_pairs` knows.
             strength: Share of the T times that the chain may use, the cleanest ones.
         """
+        if spacing not in (*SPACINGS, 'geometric'):
+            raise ValueError(f'spacing must be one of {(*SPACINGS, "geometric")}, got {spacing!r}')
         times = share_of_times(self.num_timesteps, strength)
+        if spacing == 'geometric':
+            return geometric_time_pairs(self.alphas_cumprod[:times], steps)
         return discrete_time_pairs(times, steps, spacing=spacing)
 
     def _alphas_cumprod_at(self, t: Tensor) -> Tensor:

@@ -24,6 +24,19 @@ def noise_name(*parts: object) -> str:
     return '/'.join(map(str, parts))
 
 
+def classes_at(u: Tensor, probs: Tensor) -> Tensor:
+    """Classes (rows, ...) of probabilities (rows, K, ...) by inverting their cumulative sums.
+
+    Args:
+        u: Numbers in [0, 1) that broadcast to (rows, ...). If they are uniform, a class is drawn
+            from its probabilities, whether or not two places share a number.
+        probs: Probabilities, up to a factor.
+    """
+    sums = probs.cumsum(dim=1)
+    # scaled by the total, which rounding leaves a little off 1
+    return (u[:, None] * sums[:, -1:] >= sums[:, :-1]).sum(dim=1)
+
+
 def check_seed(seed: int) -> None:
     """Refuse what is no seed.
 
@@ -175,13 +188,18 @@ class Draws:
 
         return self._draw(name, shape, device, draw)
 
-    def categorical(self, name: str, probs: Tensor) -> Tensor:
-        """Classes (rows, ...) drawn from probabilities (rows, K, ...) by inverting their sums."""
+    def categorical(self, name: str, probs: Tensor, *, common: bool = False) -> Tensor:
+        """Classes (rows, ...) drawn from probabilities (rows, K, ...), see :func:`classes_at`.
+
+        Args:
+            name: Of uniform numbers, see :meth:`uniform`.
+            probs: Probabilities, up to a factor.
+            common: Whether all places of a row share one number (rows, 1, ...). Each still has its
+                probabilities, but places with the same doubt decide alike.
+        """
         rows, _, *places = probs.shape
-        u = self.uniform(name, (rows, *places), device=probs.device)
-        steps = probs.cumsum(dim=1)
-        # scaled by the total, which rounding leaves a little off 1
-        return (u[:, None] * steps[:, -1:] >= steps[:, :-1]).sum(dim=1)
+        size = (rows, *(1 for _ in places)) if common else (rows, *places)
+        return classes_at(self.uniform(name, size, device=probs.device), probs)
 
     def permutation(self, name: str, count: int, *, device: torch.device | None = None) -> Tensor:
         """A random order (count,) of ``count`` things, for the draws of a single row."""

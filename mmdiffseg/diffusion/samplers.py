@@ -262,7 +262,7 @@ class Sampler:
             seen.append(step)
             noise = None
             if self.stochastic:
-                noise = self.schedule.draw_noise(draws, f'step{index}', shape, z_t.device)
+                noise = self.step_noise(draws, f'step{index}', shape, z_t.device)
             z_t = self.step(seen, then, noise)
             if start is not None:
                 z_t = start.put_kept(z_t, partial(given, then))
@@ -275,13 +275,20 @@ class Sampler:
         """The map that a chain starts from; here the noise itself."""
         return noise
 
-    def step(self, seen: Sequence[Step], then: Coefficients, noise: Tensor | None) -> Tensor:
+    def step_noise(
+        self, draws: Draws, name: str, shape: Sequence[int], device: torch.device
+    ) -> Any:
+        """What a step of a stochastic sampler draws, for a map of a shape (B, C, h, w)."""
+        return self.schedule.draw_noise(draws, name, shape, device)
+
+    def step(self, seen: Sequence[Step], then: Coefficients, noise: Any) -> Tensor:
         """Move the map to a cleaner time.
 
         Args:
             seen: The steps so far, at most ``memory`` of them; ``seen[-1]`` is where the map is.
             then: Schedule at the cleaner time.
-            noise: Standard normal, shape of the map, for a stochastic sampler.
+            noise: From :meth:`step_noise`, by default standard normal of the shape of the map; None
+                for a sampler that is not stochastic.
 
         Returns:
             The map at the cleaner time.

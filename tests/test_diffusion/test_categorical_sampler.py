@@ -15,6 +15,8 @@ from mmdiffseg.diffusion import (
     Draws,
     UniformDiffusion,
 )
+from mmdiffseg.diffusion.categorical_sampler import COUPLINGS
+from mmdiffseg.diffusion.known_modes import KnownModes
 from mmdiffseg.registry import SAMPLERS
 
 RECORDED = torch.load(Path(__file__).parents[1] / 'data/categorical.pt')
@@ -188,3 +190,59 @@ def test_options_are_checked():
 def test_a_sampler_of_another_family_is_refused(sampler, schedule):
     with pytest.raises(TypeError, match=f'{sampler.__name__} follows a .*choose another'):
         sampler(schedule=schedule)
+
+
+@pytest.mark.parametrize('kernel', ['uniform', 'absorbing'])
+@pytest.mark.parametrize('steps', [1, 2, 5])
+def test_a_common_number_makes_one_choice_for_all_pixels(kernel, steps):
+    """All pixels 0 with 70 %, or all 1: draws by themselves cannot do this in so few steps."""
+    diffusion = KERNELS[kernel]
+    modes = torch.stack([torch.zeros(8, 8), torch.ones(8, 8)]).long()
+    known = KnownModes(modes, torch.tensor([0.7, 0.3]), schedule=diffusion)
+
+    def ones(coupling):
+        sampler = CategoricalSampler(
+            schedule=diffusion, coupling=coupling, spacing='geometric', final='sample'
+        )
+        chain = sampler.walk(
+            known.predict,
+            known.encode,
+            shape=(2000, diffusion.channels, 8, 8),
+            steps=steps,
+            draws=Draws(generator=torch.Generator().manual_seed(0)),
+        )
+        return diffusion.decode([*chain][-1].x0).float().mean(dim=(1, 2))
+
+    shares = ones('common')
+    assert ((shares == 0) | (shares == 1)).float().mean() > 0.999
+    assert abs(shares.mean() - 0.3) < 0.035  # 3 standard errors
+    if steps == 1:
+        assert not ((ones('independent') == 0) | (ones('independent') == 1)).any()
+
+
+@pytest.mark.parametrize('kernel', KERNELS)
+def test_the_common_coupling_keeps_the_probabilities_of_every_pixel(kernel):
+    diffusion = KERNELS[kernel]
+    moved = {}
+    for coupling in COUPLINGS:
+        sampler = CategoricalSampler(schedule=diffusion, coupling=coupling, final='sample')
+        seen = walk(sampler, unsure(diffusion), rows=4000, size=(2, 2), steps=2)
+        moved[coupling] = [m.float().mean(dim=(0, 2, 3)) for m in (seen[1].z_t, seen[1].x0)]
+    for by_itself, common in zip(*moved.values(), strict=True):
+        # a common number for four pixels leaves 4,000 draws: 3 standard errors
+        torch.testing.assert_close(common, by_itself, atol=0.025, rtol=0)
+
+
+def test_the_common_coupling_names_what_it_draws():
+    sampler = CategoricalSampler(schedule=KERNELS['uniform'], coupling='common', final='sample')
+    gumbel, u = torch.rand(1, 3, 8, 8), torch.tensor([[[0.99]]])
+    draws = {'start': gumbel, 'step0': gumbel, 'step0.clean': u, 'step1.clean': u}
+    seen = walk(sampler, unsure(KERNELS['uniform']), steps=2, draws=Draws(draws))
+    assert (seen[-1].x0.argmax(dim=1) == 2).all()  # the highest number gives the highest class
+
+
+def test_couplings_that_do_nothing_are_refused():
+    with pytest.raises(ValueError, match='coupling must be one of'):
+        CategoricalSampler(schedule=KERNELS['uniform'], coupling='joint')
+    with pytest.raises(ValueError, match="coupling='common' has no effect"):
+        CategoricalSampler(schedule=KERNELS['uniform'], coupling='common', state='expected')

@@ -253,3 +253,33 @@ def test_quadratic_times_are_dense_where_a_map_is_noise(steps):
     if steps == 7:
         gaps = [now - then for now, then in pairs]
         assert gaps == sorted(gaps)
+
+
+@pytest.mark.parametrize('steps', [1, 2, 3, 8, 32, 249, 250])
+@pytest.mark.parametrize('strength', [0.999, 1.0])
+def test_geometric_times_fall_to_the_clean_end(steps, strength):
+    schedule = CosineBetas(num_timesteps=250)
+    pairs = schedule.time_pairs(steps, spacing='geometric', strength=strength)
+    times = [now for now, _ in pairs]
+    assert len(times) == steps and times[0] == 249 and pairs[-1][1] == -1
+    assert all(now > then for now, then in pairs)
+    assert [then for _, then in pairs[:-1]] == times[1:]
+
+
+def test_geometric_times_multiply_the_share_of_signal():
+    schedule = CosineBetas(num_timesteps=4000)  # fine enough to see the rule
+    times = [now for now, _ in schedule.time_pairs(9, spacing='geometric')][1:]
+    shares = schedule.alphas_cumprod[times].log()
+    # seven factors between eight shares, which lie in the middle of eight parts of log(100)
+    assert shares.diff().tolist() == pytest.approx([math.log(100) / 8] * 7, rel=0.02)
+    assert shares.mean() == pytest.approx(math.log(0.05), rel=0.01)
+
+
+def test_geometric_times_of_a_chain_that_starts_halfway():
+    pairs = CosineBetas(num_timesteps=250).time_pairs(5, spacing='geometric', strength=0.3)
+    assert pairs[0][0] == 74 and len({now for now, _ in pairs}) == 5
+
+
+def test_unknown_spacings_are_refused_with_all_that_there_are():
+    with pytest.raises(ValueError, match="'quadratic', 'geometric'.*got 'cubic'"):
+        CosineBetas(num_timesteps=250).time_pairs(5, spacing='cubic')

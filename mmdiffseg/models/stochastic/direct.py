@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
+from mmdiffseg.diffusion.categorical_sampler import COUPLINGS
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.samplers import Chain, Step
 from mmdiffseg.models.layers.unet_blocks import repeat_images
@@ -141,14 +142,18 @@ class DirectHead(StochasticHead):
 
 @MODELS.register_module()
 class PixelwiseHead(DirectHead):
-    """Draws every pixel by itself from a softmax: the marginals may be right, the masks are noise.
+    """Draws from a softmax in one call, every pixel by itself or all by one random number.
 
-    The lower bound for every method that claims to draw whole masks.
+    By themselves, the marginals may be right and the masks are noise: the lower bound for every
+    method that claims to draw whole masks. With the common coupling a mask of two classes is the
+    probability map above a random threshold, a cheap baseline that is hard to beat where the
+    answers lie within each other.
 
     Args:
         in_channels: Channels of the image, or of the image and of its features.
         num_classes: Number K of classes.
         denoiser: Config of the network; the channel numbers are filled in.
+        coupling: ``independent`` or ``common``, see :class:`CategoricalSampler`.
         generations: Samples per image at test time.
         max_batch: Most maps at once; None sets no bound.
         seed: Seed of the samples.
@@ -163,6 +168,7 @@ class PixelwiseHead(DirectHead):
         in_channels: int | Sequence[int],
         num_classes: int,
         denoiser: dict = dict(type='mmdiffseg.CCDMUNet'),
+        coupling: str = 'independent',
         generations: int = 16,
         max_batch: int | None = None,
         seed: int = 0,
@@ -182,6 +188,9 @@ class PixelwiseHead(DirectHead):
             ignore_index=ignore_index,
             align_corners=align_corners,
         )
+        if coupling not in COUPLINGS:
+            raise ValueError(f'coupling must be one of {COUPLINGS}, got {coupling!r}')
+        self.coupling = coupling
 
     def prepare(self, feature: Tensor | list[Tensor], metas: Sequence[dict]) -> Tensor:
         """Logits (B, K, H, W), which all samples share."""
@@ -190,8 +199,11 @@ class PixelwiseHead(DirectHead):
     def draw(self, context: Tensor, rows: int, draws: Draws) -> Tensor:
         """One-hot maps of the drawn classes; see :meth:`DirectHead.draw`."""
         logits = repeat_images(context, rows)
-        noise = draws.gumbel('pixels', logits.shape, device=logits.device)
-        labels = (logits + noise).argmax(dim=1)  # a draw from the softmax
+        if self.coupling == 'common':
+            labels = draws.categorical('pixels', logits.softmax(dim=1), common=True)
+        else:
+            noise = draws.gumbel('pixels', logits.shape, device=logits.device)
+            labels = (logits + noise).argmax(dim=1)  # a draw from the softmax
         return F.one_hot(labels, self.num_classes).permute(0, 3, 1, 2).float()
 
 

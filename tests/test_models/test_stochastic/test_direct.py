@@ -53,6 +53,16 @@ def test_pixels_are_drawn_from_the_softmax(build_head):
     assert ((frequencies - probs).abs() < error).float().mean() > 0.99
 
 
+def test_a_common_number_draws_maps_within_each_other(build_head):
+    head = build_head('PixelwiseHead', num_classes=2, generations=50, coupling='common')
+    torch.nn.init.normal_(head.denoiser.out[2].weight)
+    masks = sample(head, [0])[:, 0, 1]  # (G, H, W)
+    masks = masks[masks.sum(dim=(1, 2)).argsort()]
+    assert (masks[1:] >= masks[:-1]).all() and 0 < masks[25].mean() < 1
+    with pytest.raises(ValueError, match='coupling must be one of'):
+        build_head('PixelwiseHead', coupling='joint')
+
+
 def test_dropout_is_drawn_by_name_and_leaves_no_trace():
     network = nn.Sequential(nn.Dropout(0.25), nn.Identity(), nn.Dropout(0.0)).eval()
     x = torch.ones(20000, 2)
