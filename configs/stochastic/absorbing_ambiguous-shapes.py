@@ -6,10 +6,16 @@ model = dict(
         noise_schedule=dict(
             type='mmdiffseg.AbsorbingDiffusion',
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
+            train_times='geometric',
         ),
-        diffusion_sampler=dict(type='mmdiffseg.CategoricalSampler', final='sample'),
+        diffusion_sampler=dict(
+            type='mmdiffseg.CategoricalSampler',
+            spacing='geometric',
+            coupling='common',
+            final='sample',
+        ),
         loss='ce',
         loss_reduction='mean',
-        steps=32,
+        steps=8,
     ),
 )

@@ -6,11 +6,18 @@ model = dict(
         noise_schedule=dict(
             type='mmdiffseg.UniformDiffusion',
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
+            train_times='geometric',
         ),
-        # with few steps the likeliest class at the end would suppress rare answers
-        diffusion_sampler=dict(type='mmdiffseg.CategoricalSampler', final='sample'),
+        # with few steps the likeliest class at the end would suppress rare answers, and so would
+        # draws of every pixel by itself
+        diffusion_sampler=dict(
+            type='mmdiffseg.CategoricalSampler',
+            spacing='geometric',
+            coupling='common',
+            final='sample',
+        ),
         loss='ce',
         loss_reduction='mean',
-        steps=32,
+        steps=8,
     ),
 )

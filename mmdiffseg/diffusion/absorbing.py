@@ -19,12 +19,23 @@ class AbsorbingDiffusion(CategoricalDiffusion):
         num_classes: Number K of classes, at least 2.
         schedule: Discrete schedule, or its config.
         ignore_index: Label of the pixels without a class. They are hidden at every time.
+        train_times: See :class:`CategoricalDiffusion`.
     """
 
     def __init__(
-        self, *, num_classes: int, schedule: DiscreteSchedule | dict, ignore_index: int = 255
+        self,
+        *,
+        num_classes: int,
+        schedule: DiscreteSchedule | dict,
+        ignore_index: int = 255,
+        train_times: str = 'uniform',
     ) -> None:
-        super().__init__(num_classes=num_classes, schedule=schedule, ignore_index=ignore_index)
+        super().__init__(
+            num_classes=num_classes,
+            schedule=schedule,
+            ignore_index=ignore_index,
+            train_times=train_times,
+        )
         for table in (self._kernel_table, self._marginal_table):
             table[-1] = 0
 

@@ -18,6 +18,7 @@ from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SKIPS = ('exact', 'ccdm')
+TRAIN_TIMES = ('uniform', 'geometric')
 
 
 class CategoricalDiffusion:
@@ -27,6 +28,9 @@ class CategoricalDiffusion:
         num_classes: Number K of classes, at least 2.
         schedule: Discrete schedule, or its config.
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
+        train_times: ``uniform`` over the chain (as released), or ``geometric``: evenly on a
+            logarithmic scale of abar. Half of a cosine chain leaves most pixels as they are, which
+            is easily undone; ``geometric`` trains where the image has to tell the classes.
     """
 
     #: where every chain ends
@@ -35,7 +39,12 @@ class CategoricalDiffusion:
     encodes_labels = True
 
     def __init__(
-        self, *, num_classes: int, schedule: DiscreteSchedule | dict, ignore_index: int = 255
+        self,
+        *,
+        num_classes: int,
+        schedule: DiscreteSchedule | dict,
+        ignore_index: int = 255,
+        train_times: str = 'uniform',
     ) -> None:
         if num_classes < 2:
             raise ValueError(
@@ -48,9 +57,12 @@ class CategoricalDiffusion:
                 f'categorical diffusion counts its steps, {type(schedule).__name__} does not: use '
                 "a discrete schedule, such as dict(type='CosineBetas', num_timesteps=250)"
             )
+        if train_times not in TRAIN_TIMES:
+            raise ValueError(f'train_times must be one of {TRAIN_TIMES}, got {train_times!r}')
         self.num_classes = num_classes
         self.schedule = schedule
         self.ignore_index = ignore_index
+        self.train_times = train_times
         # two tables, because the two of CCDM's release disagree: the product of the steps' kernels,
         # and the marginal; both from time -1 on
         kept = (1 - schedule.betas).cumprod(0)
@@ -104,8 +116,19 @@ class CategoricalDiffusion:
         return self.all_states(x0).argmax(dim=1)
 
     def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
-        """Times (count,) to train on, uniform over 0 .. T - 1, from the draw ``t``."""
-        return self.schedule.draw_times(count, draws, device)
+        """Times (count,), 0 .. T - 1, to train on, see ``train_times``.
+
+        Args:
+            count: How many.
+            draws: ``t``: the times themselves (count,), or with ``geometric`` where in [0, 1) on
+                the logarithmic scale they lie.
+            device: Where they are needed.
+        """
+        if self.train_times == 'uniform':
+            return self.schedule.draw_times(count, draws, device)
+        depths = -self.schedule.alphas_cumprod.log().to(device)  # rising with the time
+        wanted = draws.uniform('t', (count,), device=device) * depths[-1]
+        return torch.searchsorted(depths, wanted)
 
     def draw_noise(
         self, draws: Draws, name: str, shape: Sequence[int], device: torch.device | None
@@ -269,6 +292,7 @@ class UniformDiffusion(CategoricalDiffusion):
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
         skip: ``exact``, or ``ccdm`` as released: a jump of several steps uses the kernel of the
             step t to t - 1, so that pixels stay far noisier than their time says.
+        train_times: See :class:`CategoricalDiffusion`.
 
     Example:
         >>> diffusion = UniformDiffusion(num_classes=2, schedule=CosineBetas(num_timesteps=250))
@@ -286,8 +310,14 @@ class UniformDiffusion(CategoricalDiffusion):
         schedule: DiscreteSchedule | dict,
         ignore_index: int = 255,
         skip: str = 'exact',
+        train_times: str = 'uniform',
     ) -> None:
-        super().__init__(num_classes=num_classes, schedule=schedule, ignore_index=ignore_index)
+        super().__init__(
+            num_classes=num_classes,
+            schedule=schedule,
+            ignore_index=ignore_index,
+            train_times=train_times,
+        )
         if skip not in SKIPS:
             raise ValueError(f'skip must be one of {SKIPS}, got {skip!r}')
         self.skip = skip
@@ -337,12 +367,24 @@ class BernoulliDiffusion(UniformDiffusion):
         schedule: Discrete schedule, or its config.
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
         skip: See :class:`UniformDiffusion`.
+        train_times: See :class:`CategoricalDiffusion`.
     """
 
     def __init__(
-        self, *, schedule: DiscreteSchedule | dict, ignore_index: int = 255, skip: str = 'exact'
+        self,
+        *,
+        schedule: DiscreteSchedule | dict,
+        ignore_index: int = 255,
+        skip: str = 'exact',
+        train_times: str = 'uniform',
     ) -> None:
-        super().__init__(num_classes=2, schedule=schedule, ignore_index=ignore_index, skip=skip)
+        super().__init__(
+            num_classes=2,
+            schedule=schedule,
+            ignore_index=ignore_index,
+            skip=skip,
+            train_times=train_times,
+        )
 
     @property
     def channels(self) -> int:

@@ -287,3 +287,20 @@ def test_is_built_from_a_config(kernel):
     diffusion = NOISE_SCHEDULES.build(dict(type=kernel, num_classes=3, schedule=schedule))
     assert diffusion.num_timesteps == 20
     assert diffusion.time_pairs(2) == [(19, 0), (0, -1)]
+
+
+@pytest.mark.parametrize('kernel', [UniformDiffusion, AbsorbingDiffusion])
+def test_geometric_training_times_are_even_in_the_logarithm_of_the_share(kernel):
+    schedule = CosineBetas(num_timesteps=250)
+    diffusion = kernel(num_classes=3, schedule=schedule, train_times='geometric')
+    draws = Draws(generator=torch.Generator().manual_seed(0))
+    times = diffusion.draw_times(20000, draws, torch.device('cpu'))
+    assert times.max() == 249
+    depth = schedule.alphas_cumprod.log() / schedule.alphas_cumprod[-1].log()
+    for share in (0.25, 0.5, 0.75):
+        last = int((depth <= share).sum()) - 1  # up to here the scale goes to at most this share
+        assert abs((times <= last).float().mean() - depth[last]) < 0.015
+    ends = Draws({'t': torch.tensor([0.0, 1 - 1e-7])})
+    assert diffusion.draw_times(2, ends, torch.device('cpu')).tolist() == [0, 249]
+    with pytest.raises(ValueError, match='train_times must be one of'):
+        kernel(num_classes=3, schedule=schedule, train_times='log')
