@@ -1,0 +1,21 @@
+# Two observers of the vessels of a retina, by categorical diffusion
+_base_ = '../_base_/stochastic_chase.py'
+model = dict(
+    decode_head=dict(
+        type='mmdiffseg.CategoricalMapHead',
+        noise_schedule=dict(
+            type='mmdiffseg.UniformDiffusion',
+            schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
+            train_times='geometric',
+        ),
+        diffusion_sampler=dict(
+            type='mmdiffseg.CategoricalSampler',
+            spacing='geometric',
+            coupling='common',
+            final='sample',
+        ),
+        loss='ce',
+        loss_reduction='mean',
+        steps=4,
+    ),
+)
