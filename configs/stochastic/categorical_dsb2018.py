@@ -13,7 +13,11 @@ model = dict(
             type='mmdiffseg.UniformDiffusion',
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
         ),
-        diffusion_sampler=dict(type='mmdiffseg.CategoricalSampler', final='sample'),
+        # one mask is right, so that the mean counts: that of probabilities needs fewer samples than
+        # that of drawn masks
+        diffusion_sampler=dict(
+            type='mmdiffseg.CategoricalSampler', spacing='geometric', final='probs'
+        ),
         loss='ce',
         loss_reduction='mean',
         steps=4,
