@@ -51,6 +51,7 @@ def main(args: Namespace) -> None:
             f'{args.config} is trained: give the checkpoint to test as the second argument'
         )
     launch.check_data_roots(cfg, 'test')
+    launch.check_annotations(cfg, 'test')
     if args.show:
         command_line.need_display('write the panels to a folder with --show-dir')
     if args.tta and 'tta_pipeline' not in cfg:

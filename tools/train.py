@@ -37,14 +37,15 @@ def parse_args() -> Namespace:
 
 def main(args: Namespace) -> None:
     """Train."""
+    if args.seed is not None:
+        args.cfg_options = {**args.cfg_options, 'randomness.seed': args.seed}
     cfg = command_line.read_run_config(args)
     launch.check_data_roots(cfg, 'train', 'val')
+    launch.check_annotations(cfg, 'val')
     for checkpoint in (args.resume, cfg.get('load_from')):
         if checkpoint and checkpoint != 'auto':
             launch.check_checkpoint(checkpoint)
     launch.import_models(cfg)
-    if args.seed is not None:
-        cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
     if args.amp:
         use_mixed_precision(cfg, args.amp)
     if args.resume or cfg.get('resume'):

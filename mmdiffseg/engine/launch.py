@@ -45,6 +45,13 @@ def _innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
         yield from _innermost(inner)
 
 
+def metrics_of(cfg: Config, *splits: str) -> Iterator[ConfigDict]:
+    """The metrics of some splits; splits without any are passed over."""
+    for split in splits:
+        metrics = cfg.get(f'{split}_evaluator') or []
+        yield from metrics if isinstance(metrics, list | tuple) else [metrics]
+
+
 def set_data_root(cfg: Config, root: str) -> None:
     """Point the datasets and their metrics at ``root``, a folder laid out as the config expects.
 
@@ -54,14 +61,12 @@ def set_data_root(cfg: Config, root: str) -> None:
     for dataset in datasets_of(cfg, 'train', 'val', 'test'):
         old_roots.add(dataset.get('data_root'))
         dataset.data_root = root
-    for split in ('val', 'test'):
-        metrics = cfg.get(f'{split}_evaluator') or []
-        for metric in metrics if isinstance(metrics, list) else [metrics]:
-            for name in ('ann_file', 'seg_prefix'):
-                path = metric.get(name) or ''
-                old = next((old for old in old_roots if path.startswith(f'{old}/')), None)
-                if old is not None:
-                    metric[name] = root + path.removeprefix(old)
+    for metric in metrics_of(cfg, 'val', 'test'):
+        for name in ('ann_file', 'seg_prefix'):
+            path = metric.get(name) or ''
+            old = next((old for old in old_roots if path.startswith(f'{old}/')), None)
+            if old is not None:
+                metric[name] = root + path.removeprefix(old)
 
 
 def set_split(cfg: Config, name: str) -> None:
@@ -93,6 +98,24 @@ def check_data_roots(cfg: Config, *splits: str) -> None:
                 f'data_root {root!r} of {dataset.type} is not a folder: prepare the data there or '
                 'pass --data-root'
             )
+
+
+def check_annotations(cfg: Config, *splits: str) -> None:
+    """Read the annotations of COCO's metrics, which would not name a file that is damaged.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON in the format of COCO.
+    """
+    from mmdiffseg.datasets.files import read_parts
+
+    for metric in metrics_of(cfg, *splits):
+        path = metric.get('ann_file')
+        if path and metric.type.rpartition('.')[2] in ('CocoMetric', 'CocoPanopticMetric'):
+            if '://' not in path and not Path(path).is_file():
+                raise FileNotFoundError(f'there is no annotation file {path} of {metric.type}')
+            backend_args = metric.get('backend_args')
+            read_parts(path, 'images', 'annotations', 'categories', backend_args=backend_args)
 
 
 def check_checkpoint(path: str) -> None:
@@ -142,7 +165,7 @@ def set_output_dir(cfg: Config, folder: str, *, overwrite: bool = False) -> None
             'COCO, give CocoMetric a prefix of the files: --cfg-options '
             'test_evaluator.1.outfile_prefix=PREFIX, or without the .1 if it is the only metric'
         )
-    metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metrics = list(metrics_of(cfg, 'test'))
     writers = [metric for metric in metrics if takes(metric, 'output_dir', METRICS)]
     if not writers:
         raise ValueError(
