@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 
 from mmdiffseg.engine import command_line, launch
 from mmdiffseg.engine.work_dir import newest_checkpoint, refuse_to_overwrite
@@ -46,6 +47,8 @@ def main(args: Namespace) -> None:
         if checkpoint and checkpoint != 'auto':
             launch.check_checkpoint(checkpoint)
     launch.import_models(cfg)
+    if 'optimizer' in cfg.optim_wrapper:
+        launch.class_of(cfg.optim_wrapper.optimizer, OPTIMIZERS)
     if args.amp:
         use_mixed_precision(cfg, args.amp)
     if args.resume or cfg.get('resume'):

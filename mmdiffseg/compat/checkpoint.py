@@ -131,11 +131,17 @@ def _check_finite(weights: Any, source: str | os.PathLike) -> None:
     """Refuse weights from which no result can come.
 
     Raises:
-        ValueError: One of them is NaN or infinite; the sentence names the first.
+        ValueError: One of them is sparse, NaN or infinite; the sentence names the first.
     """
     tensors = weights.items() if isinstance(weights, dict) else ()
     for name, value in tensors:
-        if torch.is_tensor(value) and not torch.isfinite(value).all():
+        if not torch.is_tensor(value):
+            continue
+        if value.layout is not torch.strided:
+            raise ValueError(
+                f'{source} holds {name} as {value.layout}, which no model here has: save it dense'
+            )
+        if not torch.isfinite(value).all():
             raise ValueError(
                 f'{source} holds weights that are not finite, the first of them {name}: the '
                 'training that wrote it had diverged, or the file is damaged; take an earlier one.'

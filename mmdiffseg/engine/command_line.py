@@ -38,6 +38,8 @@ FIXES = {
     IsADirectoryError: 'is a folder, and a file is needed',
     PermissionError: 'may not be read or written: change its permissions, or choose another place',
 }
+#: what torch says where Python says MemoryError
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
 #: what mmengine says of a name that it does not know
 UNREGISTERED = re.compile(r'(?P<type>\S+) is not in the (?P<scope>\S+)::(?P<kind>.+?) registry')
 
@@ -67,6 +69,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, as a ``type`` of argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number from 1, got {text}')
+    return int(text)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -194,7 +203,13 @@ def change_config(cfg: Config, changes: dict) -> None:
         ImportError: There is no such module.
         ValueError: ``custom_imports`` is no dictionary, or settings do not go together.
     """
-    cfg.merge_from_dict(changes)
+    try:
+        cfg.merge_from_dict(changes)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{cfg.filename} has no place for --cfg-options {", ".join(changes)}: part of the name '
+            'stands for a list, whose entries are numbered from 0, or for a plain value'
+        ) from error
     if any(key.split('.')[0] == 'custom_imports' for key in changes):
         imports = cfg.custom_imports
         if not isinstance(imports, dict):
@@ -250,6 +265,8 @@ def _sentence(error: Exception) -> str:
         if isinstance(error, OSError) and error.filename is not None:
             return f'{error.filename}: {FIXES.get(type(error), error.strerror)}'
         return text
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        return f'there is not enough memory: make sizes or numbers smaller ({text[:200]})'
     return f'{type(error).__name__}: {text} (--debug shows where)'
 
 

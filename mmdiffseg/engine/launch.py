@@ -189,11 +189,24 @@ def data_folders(cfg: Config) -> set[Path]:
 
 def takes(component: ConfigDict, argument: str, registry: Registry = MODELS) -> bool:
     """Whether the class a component is built from has a constructor argument, or a base."""
+    bases = class_of(component, registry).__mro__[:-1]
+    return any(argument in inspect.signature(cls).parameters for cls in bases)
+
+
+def class_of(component: ConfigDict, registry: Registry) -> type:
+    """The class a component is built from.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
     with registry.switch_scope_and_registry('mmseg') as host:
         kind = host.get(component.type)
     if kind is None:
-        raise ValueError(f'there is no {component.type} among what is registered as {host.name}')
-    return any(argument in inspect.signature(cls).parameters for cls in kind.__mro__[:-1])
+        raise ValueError(
+            f'type={component.type!r} is not registered as a {host.name} in {host.scope}: correct '
+            'it, or import the module that registers it by custom_imports'
+        )
+    return kind
 
 
 def show_diffusion(cfg: Config) -> None:
@@ -267,7 +280,7 @@ def build_runner(cfg: Config, *, trust: bool = False) -> 'Runner':
 def run_mmseg_tool(name: str) -> None:
     """Run a script of mmseg's ``tools`` folder with the arguments of this process.
 
-    ``--debug`` is ours and not handed on.
+    ``--debug`` and ``--overwrite`` are ours and not handed on.
 
     Args:
         name: Its path in that folder.
@@ -280,5 +293,5 @@ def run_mmseg_tool(name: str) -> None:
         raise FileNotFoundError(
             f'mmseg is installed without {script}: install it from its package, not from a copy'
         )
-    sys.argv = [argument for argument in sys.argv if argument != '--debug']
+    sys.argv = [argument for argument in sys.argv if argument not in ('--debug', '--overwrite')]
     runpy.run_path(str(script), run_name='__main__')

@@ -37,9 +37,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', type=Path, help='a text file of names, or of folders, to list')
     parser.add_argument('--suffix', default='.png', help='suffix of the label files')
     parser.add_argument(
-        '--min-area', type=int, default=1, help='leave out what has fewer pixels in a picture'
+        '--min-area',
+        type=command_line.positive,
+        default=1,
+        help='leave out what has fewer pixels in a picture',
     )
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
+    parser.add_argument(
+        '--jobs', type=command_line.positive, default=os.cpu_count(), help='processes'
+    )
     return parser.parse_args()
 
 
