@@ -129,9 +129,19 @@ def load_openai(path: str, *, trust: bool) -> dict[str, Tensor]:
     """Read the state dict of OpenAI's archive, or of a plain file."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
-                # a program, of which only the weights are taken; it is not run
-                return torch.jit.load(path, map_location='cpu').state_dict()
+            names = archive.namelist()
+            if any(name.endswith('/constants.pkl') for name in names):
+                code = b''.join(archive.read(name) for name in names if name.endswith('.py'))
+                # of a program only the weights are taken, but reading it runs these
+                if b'__setstate__' in code and not trust:
+                    raise ValueError(
+                        f'{path} is a program that can run code when read: if you trust where it '
+                        'comes from, allow that with `--trust`'
+                    )
+                try:
+                    return torch.jit.load(path, map_location='cpu').state_dict()
+                except RuntimeError as error:
+                    raise ValueError(f'{path} is damaged or not TorchScript: {error}') from error
     return load_weights(path, trust=trust)
 
 

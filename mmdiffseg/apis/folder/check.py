@@ -102,6 +102,8 @@ def look_into(
             f'classes={tuple(names)} names {len(names)} classes and the masks have {number} '
             f'(values {_listed(values)}): name each of them, background first'
         )
+    if len(set(names)) < len(names):
+        raise ValueError(f'classes={tuple(names)} has a name twice: call each class otherwise')
     shares = pixels / pixels.sum()
     return Facts(
         classes=names,
