@@ -288,5 +288,5 @@ def write_guarantee(target: Path, guarantee: dict) -> None:
 def _config_file(folder: Path) -> Path:
     path = folder / 'config.json'
     if not path.is_file():
-        raise FileNotFoundError(f'{folder} has no config.json, so it is no shared model')
+        raise FileNotFoundError(f'{folder} has no config.json, so it is not a model folder')
     return path

@@ -36,7 +36,7 @@ class ReferringInferencer:
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         kind = config.get('model', {}).get('type', 'nothing')
         if not issubclass(MODELS.get(kind) or object, RefDiff):
-            raise ValueError(f'{kind} is no referring model: give a config of Ref-Diff')
+            raise ValueError(f'{kind} is not a referring model: give a config of Ref-Diff')
         self.model = MODELS.build(config.model).to(device)
 
     def __call__(

@@ -105,11 +105,11 @@ def refine_coco(
     Raises:
         FileExistsError: The file to write is there already.
         FileNotFoundError: A picture is missing.
-        ValueError: The model is no refiner.
+        ValueError: The model is not a refiner.
     """
     model = segmenter.model
     if not isinstance(model, MaskRefiner):
-        raise ValueError(f'{type(model).__name__} is no refiner: load one, or refine label maps')
+        raise ValueError(f'{type(model).__name__} is not a refiner: load one, or refine label maps')
     if Path(out).resolve() == Path(annotations).resolve():
         raise FileExistsError(f'{out} holds what is refined: choose another name')
     if Path(out).exists() and not overwrite:

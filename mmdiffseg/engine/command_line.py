@@ -38,6 +38,8 @@ FIXES = {
     IsADirectoryError: 'is a folder, and a file is needed',
     PermissionError: 'may not be read or written: change its permissions, or choose another place',
 }
+#: modules whose errors of other kinds name a part or an argument of the config
+NAMING_PARTS = ('mmengine.registry.build_functions', 'mmdiffseg.models.explained_arguments')
 #: what torch says where Python says MemoryError
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
 #: what mmengine says of a name that it does not know
@@ -59,7 +61,8 @@ class _Changes(DictAction):
         try:
             return ast.literal_eval(val) if val[:1] == '{' else DictAction._parse_iterable(val)
         except (AssertionError, SyntaxError, ValueError) as error:
-            raise ValueError(f'--cfg-options cannot read the value {val}: {error}') from error
+            cause = str(error).partition(': <ast')[0]  # names no object of Python's parser
+            raise ValueError(f'--cfg-options cannot read the value {val}: {cause}') from error
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -139,7 +142,7 @@ def _end_in_a_sentence(call: Callable[[], Any], *, debug: bool) -> None:
 def is_bad_input(error: Exception) -> bool:
     """Whether an error comes from what the user gave; a full disk, for one, does not."""
     if isinstance(error, KeyError | TypeError):  # of a part of the config
-        return _raised_in(error) == 'mmengine.registry.build_functions'
+        return _raised_in(error) in NAMING_PARTS
     return isinstance(error, BAD_INPUT) or (type(error) is OSError and error.errno is None)
 
 

@@ -80,8 +80,11 @@ def set_split(cfg: Config, name: str) -> None:
     """
     splits = cfg.get('splits') or {}
     if name not in splits:
-        known = ', '.join(splits) or 'none at all'
-        raise ValueError(f'--split {name}: the splits of {cfg.filename} are {known}')
+        raise ValueError(
+            f'--split {name}: the splits of {cfg.filename} are {", ".join(splits)}'
+            if splits
+            else f'--split {name}: {cfg.filename} has no splits, leave it out'
+        )
     cfg.merge_from_dict(splits[name])
 
 
@@ -105,7 +108,7 @@ def check_annotations(cfg: Config, *splits: str) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON in the format of COCO.
+        ValueError: If it is not JSON in the format of COCO.
     """
     from mmdiffseg.datasets.files import read_parts
 

@@ -29,7 +29,7 @@ def read_loop(folder: str | Path) -> dict:
     file = folder / LOOP_FILE
     if not file.is_file():
         raise FileNotFoundError(
-            f'{folder} holds no {LOOP_FILE}, so it is no exported model: make one by '
+            f'{folder} holds no {LOOP_FILE}, so it is not an exported model: make one by '
             f'mmdiffseg export MODEL --out {folder}'
         )
     try:

@@ -42,7 +42,7 @@ def test_split_changes_what_the_config_says(cfg):
 
 
 def test_split_that_the_config_does_not_have(cfg):
-    with pytest.raises(ValueError, match='--split val: the splits of .* are none at all'):
+    with pytest.raises(ValueError, match='--split val: .* has no splits'):
         launch.set_split(cfg, 'val')
     cfg.splits = {'testA': {}, 'testB': {}}
     with pytest.raises(ValueError, match='--split val: the splits of .* are testA, testB'):

@@ -20,7 +20,9 @@ def test_a_whole_folder_is_read(tmp_path):
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no loop.json, so it is no exported model'):
+    with pytest.raises(
+        FileNotFoundError, match='holds no loop.json, so it is not an exported model'
+    ):
         read_loop(tmp_path)
 
 

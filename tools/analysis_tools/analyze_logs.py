@@ -36,7 +36,7 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise ValueError(f'{path} is damaged or no log: {error}') from error
+            raise ValueError(f'{path} is damaged or not a log: {error}') from error
         known |= record.keys()
         if key in record:
             values[record['step']] = record[key]

@@ -55,7 +55,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
     if args.out and not (args.out / CONFIG).is_file():
-        parser.error(f'{args.out} is no model folder: it has no {CONFIG}')
+        parser.error(f'{args.out} is not a model folder: it has no {CONFIG}')
     return args
 
 

@@ -116,7 +116,7 @@ def build(weights: dict[str, Tensor], *, source: str) -> 'CLIPModel':
     """
     if 'visual.class_embedding' not in weights:
         raise ValueError(
-            f'{source} is no CLIP with a vision transformer: it lacks visual.class_embedding'
+            f'{source} is not a CLIP with a vision transformer: it lacks visual.class_embedding'
         )
     weights = convert(weights)
     with next(iter(weights.values())).device:

@@ -169,7 +169,7 @@ def _picture(path: Path) -> Iterator[Image.Image]:
             yield picture
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(
-            f'{path} is damaged or no picture: get it again, or remove it ({error})'
+            f'{path} is damaged or not a picture: get it again, or remove it ({error})'
         ) from error
 
 
