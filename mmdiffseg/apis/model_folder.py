@@ -120,8 +120,8 @@ def read_model_folder(folder: str | os.PathLike) -> ModelFolder:
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f'{folder} is not a model folder, it has no {" and no ".join(missing)}: mmdiffseg convert '
-            'makes one of a config and a checkpoint'
+            f'{folder} is not a model folder, it has no {" and no ".join(missing)}: mmdiffseg '
+            'convert makes one of a config and a checkpoint'
         )
     file = folder / CONFIG
     try:
