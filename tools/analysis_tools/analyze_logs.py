@@ -32,11 +32,11 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
         ValueError: If the log is damaged or never mentions the key.
     """
     values, known = {}, set()
-    for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f'{path} is damaged or not a log: {error}') from error
+    try:
+        records = [dict(json.loads(line)) for line in path.read_text().splitlines()]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path} is damaged or not a log: {error}') from error
+    for record in records:
         known |= record.keys()
         if key in record:
             values[record['step']] = record[key]

@@ -5,8 +5,8 @@ r"""Convert a checkpoint of OpenAI's CLIP (a vision transformer) to a folder of 
     python tools/model_converters/openai_clip_to_transformers.py ViT-B-16.pt --check --trust
 
 SRC is the archive that OpenAI published, or a file with its state dict; the size of the model is
-read off the weights. The archive is a program, hence ``--trust``. The folder gets the tokenizer as well. ``--check`` compares names and shapes
-with the model and writes nothing.
+read off the weights. The archive is a program, hence ``--trust``. The folder gets the tokenizer as
+well. ``--check`` compares names and shapes with the model and writes nothing.
 """
 
 import re
