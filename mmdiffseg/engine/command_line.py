@@ -261,7 +261,7 @@ def _sentence(error: Exception) -> str:
         unknown = UNREGISTERED.match(text)
         if unknown:
             return (
-                f'type={unknown["type"]!r} is not registered as a {unknown["kind"]} in '
+                f'type={unknown["type"]!r} is not a registered {unknown["kind"]} of '
                 f'{unknown["scope"]}: correct it, or import the module that registers it by '
                 'custom_imports'
             )

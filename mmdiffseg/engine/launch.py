@@ -206,8 +206,8 @@ def class_of(component: ConfigDict, registry: Registry) -> type:
         kind = host.get(component.type)
     if kind is None:
         raise ValueError(
-            f'type={component.type!r} is not registered as a {host.name} in {host.scope}: correct '
-            'it, or import the module that registers it by custom_imports'
+            f'type={component.type!r} is not a registered {host.name} of {host.scope}: correct it, '
+            'or import the module that registers it by custom_imports'
         )
     return kind
 
