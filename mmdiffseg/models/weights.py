@@ -66,8 +66,8 @@ def check_kinds(module: nn.Module, weights: dict[str, Tensor], *, source: str) -
         kind = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
         if not isinstance(weight, Tensor) or not weight.is_floating_point():
             raise ValueError(
-                f'{source} holds {name} as {kind} and the model needs {own.dtype}: give weights '
-                'that are not quantised'
+                f'{source} holds {name} as {kind} and the model needs {own.dtype}: give the '
+                'weights as they were trained'
             )
 
 

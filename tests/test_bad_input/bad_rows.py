@@ -383,7 +383,7 @@ ROWS = [
     Row('tools/train.py', 'ddp.py --work-dir new --cfg-options model.decode_head.noise_schedule=cosine', 2, "noise_schedule='cosine' must be a dictionary with a type"),
     Row('tools/train.py', 'ddp.py --work-dir new --cfg-options optim_wrapper.optimizer.type=Adamm', 2, "type='Adamm' is not a registered optimizer of"),
     Row('tools/train.py', 'ddp.py --work-dir work_weights --resume', 2, 'iter_1.pth holds weights, but no state of a training to go on with'),
-    Row('tools/test.py', 'ddp.py int8.pth', 2, 'as torch.int8 and the model needs torch.float32: give weights that are not quantised'),
+    Row('tools/test.py', 'ddp.py int8.pth', 2, 'as torch.int8 and the model needs torch.float32: give the weights as they were trained'),
     Row('tools/test.py', 'ddp.py complex.pth', 2, 'as torch.complex64 and the model needs torch.float32'),
     Row('tools/test.py', 'ddp.py sparse.pth', 2, 'as torch.sparse_coo, which no model here has: save it dense'),
     Row('tools/test.py', 'ddp.py mixed.pth', 2, 'mixed.pth holds decode_head.conv_seg.weight as str and the model needs torch.float32'),
