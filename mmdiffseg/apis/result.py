@@ -232,7 +232,7 @@ def main_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
     """
     stem = Path(name).with_suffix('')
     if stem.is_absolute() or '..' in stem.parts:
-        raise ValueError(f'the name {name} leaves the folder {folder}: call the picture otherwise')
+        raise ValueError(f'the name {name} leaves the folder {folder}: rename the picture')
     folder = Path(folder)
     return dict(labels=folder / 'labels' / f'{stem}.png', depth=folder / 'depth' / f'{stem}.npy')
 

@@ -61,7 +61,7 @@ class Segmenter:
             torch.empty(0, device=self.device)
         except (AssertionError, NotImplementedError, RuntimeError) as error:
             raise ValueError(
-                f'device={str(device)!r} is not to be had here: {str(error).splitlines()[0]}'
+                f'device={str(device)!r} cannot be used here: {str(error).splitlines()[0]}'
             ) from error
         self.model = model.to(self.device).eval()
         self.config = config

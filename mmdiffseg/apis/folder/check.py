@@ -103,7 +103,9 @@ def look_into(
             f'(values {_listed(values)}): name each of them, background first'
         )
     if len(set(names)) < len(names):
-        raise ValueError(f'classes={tuple(names)} has a name twice: call each class otherwise')
+        raise ValueError(
+            f'classes={tuple(names)} has a name twice: give each class a name of its own'
+        )
     shares = pixels / pixels.sum()
     return Facts(
         classes=names,
