@@ -150,8 +150,11 @@ def _config_of(
     text = checkpoint.get('meta', {}).get('cfg')
     if not isinstance(text, str):
         raise ValueError(f'{source} holds no config: give the one it was trained with')
-    plain = read_config(text)
-    check_plain_config(plain)
+    try:
+        plain = read_config(text)
+        check_plain_config(plain)
+    except ValueError as error:
+        raise ValueError(f'the config stored in {source} is not used: {error}') from error
     return Config(plain)
 
 

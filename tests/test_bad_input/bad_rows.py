@@ -107,7 +107,7 @@ ROWS = [
     Row('tools/train.py', 'depth.py --data-root depth_none', 2, 'depth_none/depth/train/000000.png is 0 everywhere, nothing was measured: remove it, or c', slow=True),
     Row('tools/misc/publish_model.py', 'hostile.pth out.pth', 2, 'hostile.pth is damaged or holds more than tensors and plain values, which can run code w'),
     Row('tools/misc/publish_model.py', 'hostile_old.pth out.pth', 2, 'hostile_old.pth is damaged or holds more than tensors and plain values, which can run co'),
-    Row('tools/misc/publish_model.py', 'hostile_cfg.pth out.pth', 2, "line 1 of the config is more than a plain value: open('"),
+    Row('tools/misc/publish_model.py', 'hostile_cfg.pth out.pth', 2, "the config stored in hostile_cfg.pth is not used: line 1 of the config is more than a plain value: open('"),
     Row('tools/misc/publish_model.py', 'hostile_raw.pth out.pth', 2, 'hostile_raw.pth is damaged or holds more than tensors and plain values, which can run co'),
     Row('tools/misc/publish_model.py', 'nan.pth out.pth', 2, 'nan.pth holds weights that are not finite, the first of them decode_head.conv_seg.weight'),
     Row('tools/misc/publish_model.py', 'good.pth out.pth', 2, 'good.pth does not hold meta.dataset_meta and meta.cfg: publish a checkpoint that tools/trai'),
@@ -425,4 +425,5 @@ ROWS = [
     Row('python', "build('MaskedCLIP', checkpoint='world_clip/clip')", 'FileNotFoundError', 'world_clip/clip'),
     Row('python', "model('context.py', prompt_encoder__checkpoint='world_clip/clip')", 'FileNotFoundError', 'o file named model.safetensors found in directory world_clip/clip'),
     Row('python', "ReferringInferencer('referring.py')('colour.png', ['red circle ' * 200])", 'ValueError', 'has 400 tokens and the text encoder reads 30: shorten it'),
+    Row('python', "mmdiffseg.load(checkpoint='hostile_cfg.pth')", 'ValueError', 'the config stored in hostile_cfg.pth is not used: line 1 of the config is more than a plain value'),
 ]

@@ -42,7 +42,10 @@ def publishable(checkpoint: dict, source: Path) -> dict:
             f'{source} does not hold meta.{" and meta.".join(missing)}: publish a checkpoint that '
             'tools/train.py wrote'
         )
-    cfg = Config(read_config(meta['cfg']))  # data: text of a file is never run
+    try:
+        cfg = Config(read_config(meta['cfg']))  # data: text of a file is never run
+    except ValueError as error:
+        raise ValueError(f'the config stored in {source} is not used: {error}') from error
     for key in ('work_dir', 'load_from', 'resume'):  # about the run, not the model
         cfg.pop(key, None)
     return dict(
