@@ -51,12 +51,12 @@ def main(args: Namespace) -> None:
             f'{args.config} is trained: give the checkpoint to test as the second argument'
         )
     launch.check_data_roots(cfg, 'test')
-    launch.check_annotations(cfg, 'test')
     if args.show:
         command_line.need_display('write the panels to a folder with --show-dir')
     if args.tta and 'tta_pipeline' not in cfg:
         raise ValueError(f'{args.config} has no tta_pipeline: leave --tta out')
     launch.import_models(cfg)
+    launch.check_annotations(cfg, 'test')
     for name in ('steps', 'seed'):
         if getattr(args, name) is not None:
             launch.set_head_option(cfg, name, getattr(args, name))

@@ -42,11 +42,11 @@ def main(args: Namespace) -> None:
         args.cfg_options = {**args.cfg_options, 'randomness.seed': args.seed}
     cfg = command_line.read_run_config(args)
     launch.check_data_roots(cfg, 'train', 'val')
-    launch.check_annotations(cfg, 'val')
     for checkpoint in (args.resume, cfg.get('load_from')):
         if checkpoint and checkpoint != 'auto':
             launch.check_checkpoint(checkpoint)
     launch.import_models(cfg)
+    launch.check_annotations(cfg, 'val')
     if 'optimizer' in cfg.optim_wrapper:
         launch.class_of(cfg.optim_wrapper.optimizer, OPTIMIZERS)
     if args.amp:
