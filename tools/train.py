@@ -47,8 +47,9 @@ def main(args: Namespace) -> None:
             launch.check_checkpoint(checkpoint)
     launch.import_models(cfg)
     launch.check_annotations(cfg, 'val')
-    if 'optimizer' in cfg.optim_wrapper:
-        launch.class_of(cfg.optim_wrapper.optimizer, OPTIMIZERS)
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    if 'type' in optimizer:
+        launch.class_of(optimizer, OPTIMIZERS)
     if args.amp:
         use_mixed_precision(cfg, args.amp)
     if args.resume or cfg.get('resume'):

@@ -56,8 +56,6 @@ def parse_args() -> Namespace:
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/samples_vs_quality'))
     parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
-    if min(args.num_samples) < 1 or (args.images is not None and args.images < 1):
-        parser.error('--num-samples and --images count from 1')
     names = [folder.name for folder in args.folders]
     if len({*names, *CONTROLS}) < len(names) + len(CONTROLS):
         parser.error(
