@@ -177,6 +177,10 @@ def read_config(path: str, changes: dict) -> Config:
         raise FileNotFoundError(f'there is no config {path}')
     try:
         cfg = Config.fromfile(path)
+    except RecursionError as error:
+        raise ValueError(
+            f'{path} cannot be read as a config: its _base_ leads to itself'
+        ) from error
     except (Exception, SystemExit) as error:  # a config is a program, which can end in any way
         cause = ' '.join(str(error).split())
         raise ValueError(

@@ -87,6 +87,7 @@ def _write_configs(root):
     (root / 'empty.py').write_text('')
     (root / 'no_base.py').write_text("_base_ = 'nowhere.py'\n")
     (root / 'text.txt').write_text('not a config\n')
+    (root / 'circle.py').write_text("_base_ = './circle.py'\n")
     (root / 'exits.py').write_text('import sys\nsys.exit(0)\n')
     (root / 'no_model.py').write_text('a = 1\n')
     (root / 'hostile.yaml').write_text(

@@ -67,7 +67,10 @@ def main(args: Namespace) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     if args.out:
-        figure.savefig(args.out, dpi=150)
+        try:
+            figure.savefig(args.out, dpi=150)
+        except ValueError as error:
+            raise ValueError(f'--out {args.out} cannot be written: {error}') from error
         print(f'Written: {args.out}')
     else:
         plt.show()
