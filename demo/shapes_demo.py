@@ -130,7 +130,7 @@ def main() -> None:
     if not (args.data_root / 'shapes.json').exists():
         run('dataset_converters/shapes.py', '--out', args.data_root)
     checkpoints = train(args.work_dir, args.data_root)
-    options = ['--data-root', args.data_root, '--out-dir', args.work_dir]
+    options = ['--data-root', args.data_root, '--out-dir', args.work_dir, '--overwrite']
     run(
         'analysis_tools/steps_vs_quality.py',
         DDP,

@@ -56,6 +56,7 @@ def main(args: Namespace) -> None:
     if args.tta and 'tta_pipeline' not in cfg:
         raise ValueError(f'{args.config} has no tta_pipeline: leave --tta out')
     launch.import_models(cfg)
+    launch.check_annotations(cfg, 'test')
     for name in ('steps', 'seed'):
         if getattr(args, name) is not None:
             launch.set_head_option(cfg, name, getattr(args, name))

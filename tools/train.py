@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 
 from mmdiffseg.engine import command_line, launch
 from mmdiffseg.engine.work_dir import newest_checkpoint, refuse_to_overwrite
@@ -37,14 +38,18 @@ def parse_args() -> Namespace:
 
 def main(args: Namespace) -> None:
     """Train."""
+    if args.seed is not None:
+        args.cfg_options = {**args.cfg_options, 'randomness.seed': args.seed}
     cfg = command_line.read_run_config(args)
     launch.check_data_roots(cfg, 'train', 'val')
     for checkpoint in (args.resume, cfg.get('load_from')):
         if checkpoint and checkpoint != 'auto':
             launch.check_checkpoint(checkpoint)
     launch.import_models(cfg)
-    if args.seed is not None:
-        cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
+    launch.check_annotations(cfg, 'val')
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    if 'type' in optimizer:
+        launch.class_of(optimizer, OPTIMIZERS)
     if args.amp:
         use_mixed_precision(cfg, args.amp)
     if args.resume or cfg.get('resume'):

@@ -43,7 +43,9 @@ def parse_args(description: str) -> Namespace:
 
     check = _add_task(tasks, 'check', 'calibrate and test on random splits')
     check.add_argument('--alpha', type=float, nargs='+', default=list(SHOWN), help='(%(default)s)')
-    check.add_argument('--splits', type=int, default=100, help='random splits (%(default)s)')
+    check.add_argument(
+        '--splits', type=command_line.positive, default=100, help='random splits (%(default)s)'
+    )
     check.add_argument('--share', type=float, default=0.5, help='to calibrate on (%(default)s)')
     check.add_argument(
         '--corrupt',
@@ -56,7 +58,9 @@ def parse_args(description: str) -> Namespace:
 
     show = _add_task(tasks, 'show', 'draw what guarantees admit')
     show.add_argument('--share', type=float, default=0.5, help='to calibrate on (%(default)s)')
-    show.add_argument('--pages', type=int, default=8, help='other images to draw (%(default)s)')
+    show.add_argument(
+        '--pages', type=command_line.positive, default=8, help='other images to draw (%(default)s)'
+    )
     show.add_argument('--out-dir', type=Path, required=True, help='folder for the pages')
     show.add_argument('--overwrite', action='store_true', help='take a folder with other files')
     return parser.parse_args()
@@ -284,5 +288,5 @@ def write_guarantee(target: Path, guarantee: dict) -> None:
 def _config_file(folder: Path) -> Path:
     path = folder / 'config.json'
     if not path.is_file():
-        raise FileNotFoundError(f'{folder} has no config.json, so it is no shared model')
+        raise FileNotFoundError(f'{folder} has no config.json, so it is not a model folder')
     return path

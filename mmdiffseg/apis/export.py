@@ -102,6 +102,8 @@ def export(
             "int8 needs format='onnx' and pictures to scale the activations by: give a few like "
             'those to come as calibration=FOLDER'
         )
+    if size is not None and not (len(size) == 2 and all(type(n) is int and n > 0 for n in size)):
+        raise ValueError(f'size must be (height, width) of at least 1 pixel, got {size}')
     model = segmenter.model
     if next(model.parameters()).device.type != 'cpu':
         raise ValueError("a model is exported from the CPU: load it with device='cpu'")

@@ -15,7 +15,7 @@ from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import Picture, check_pixels, read_pixels
 from mmdiffseg.apis.tasks import InContextTask
 from mmdiffseg.compat.checkpoint import load_checkpoint_file
-from mmdiffseg.engine.command_line import read_config
+from mmdiffseg.engine.command_line import as_config
 from mmdiffseg.models.in_context import EncodedPrompts, InContextSegmentor
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.registry import MODELS
@@ -49,8 +49,7 @@ class InContextInferencer:
         *,
         device: str | None = None,
     ) -> None:
-        if not isinstance(config, Config):
-            config = read_config(str(config), {})
+        config = as_config(config)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         kind = config.get('model', {}).get('type', 'nothing')
         if not issubclass(MODELS.get(kind) or object, InContextSegmentor):

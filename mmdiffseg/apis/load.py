@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from mmdiffseg.apis.model_folder import CARD, CONFIG, WEIGHTS, load_weights, read_model_folder
 from mmdiffseg.compat.stored_config import check_plain_config, read_config
-from mmdiffseg.engine.command_line import read_config as read_config_file
+from mmdiffseg.engine.command_line import as_config
 from mmdiffseg.engine.launch import import_models
 
 if TYPE_CHECKING:  # the networks are imported when it is known which
@@ -145,15 +145,16 @@ def _from_hub(name: str, revision: str | None) -> Path:
 def _config_of(
     config: str | os.PathLike | Config | None, checkpoint: dict, source: str | os.PathLike | None
 ) -> Config:
-    if isinstance(config, Config):
-        return config
     if config is not None:
-        return read_config_file(str(config), {})
+        return as_config(config)
     text = checkpoint.get('meta', {}).get('cfg')
     if not isinstance(text, str):
         raise ValueError(f'{source} holds no config: give the one it was trained with')
-    plain = read_config(text)
-    check_plain_config(plain)
+    try:
+        plain = read_config(text)
+        check_plain_config(plain)
+    except ValueError as error:
+        raise ValueError(f'the config stored in {source} is not used: {error}') from error
     return Config(plain)
 
 

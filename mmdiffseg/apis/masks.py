@@ -17,8 +17,8 @@ def read_mask(mask: str | os.PathLike | NDArray) -> NDArray:
         with Image.open(mask) as image:
             if image.mode not in ('1', 'L', 'P', 'I', 'I;16'):
                 raise ValueError(
-                    f'{mask} is a picture in colours ({image.mode}): a mask has one channel, which '
-                    'is 0 off the concept'
+                    f'{mask} is a picture of mode {image.mode}: a mask is a picture of one channel '
+                    'of whole numbers, 0 for the background'
                 )
             mask = np.array(image)
     if mask.ndim != 2 or mask.dtype.kind not in 'bui' or mask.min(initial=0) < 0:

@@ -116,12 +116,12 @@ def read_model_folder(folder: str | os.PathLike) -> ModelFolder:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f'there is no model folder {folder}')
+        raise FileNotFoundError(f'there is not a model folder {folder}')
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f'{folder} is no model folder, it has no {" and no ".join(missing)}: mmdiffseg convert '
-            'makes one of a config and a checkpoint'
+            f'{folder} is not a model folder, it has no {" and no ".join(missing)}: mmdiffseg '
+            'convert makes one of a config and a checkpoint'
         )
     file = folder / CONFIG
     try:
@@ -130,7 +130,7 @@ def read_model_folder(folder: str | os.PathLike) -> ModelFolder:
         raise ValueError(f'{file} is damaged: {error}') from error
     parts = [content.get(key) for key in ('config', 'meta')] if isinstance(content, dict) else []
     if len(parts) < 2 or not all(isinstance(part, dict) for part in parts):
-        raise ValueError(f'{file} is no config of mmdiffseg: it has no config and meta')
+        raise ValueError(f'{file} is not a config of mmdiffseg: it has no config and meta')
     config, meta = map(_restored, parts)
     try:
         check_plain_config(config)
@@ -157,7 +157,7 @@ def load_weights(model: 'nn.Module', file: Path) -> None:
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f'{file} is damaged or no file of safetensors: {error}') from error
+        raise ValueError(f'{file} is damaged or not a safetensors file: {error}') from error
     for name, value in weights.items():
         _check_finite(name, value, str(file))
     load_exactly(model, weights, source=str(file))

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from mmdiffseg.engine.command_line import read_config
+from mmdiffseg.engine.command_line import as_config
 from mmdiffseg.models.referring.ref_diff import RefDiff, Referral
 from mmdiffseg.registry import MODELS
 
@@ -32,12 +32,11 @@ class ReferringInferencer:
     """
 
     def __init__(self, config: str | os.PathLike | Config, *, device: str | None = None) -> None:
-        if not isinstance(config, Config):
-            config = read_config(str(config), {})
+        config = as_config(config)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         kind = config.get('model', {}).get('type', 'nothing')
         if not issubclass(MODELS.get(kind) or object, RefDiff):
-            raise ValueError(f'{kind} is no referring model: give a config of Ref-Diff')
+            raise ValueError(f'{kind} is not a referring model: give a config of Ref-Diff')
         self.model = MODELS.build(config.model).to(device)
 
     def __call__(

@@ -43,8 +43,11 @@ def refine_folder(
 
     Raises:
         FileNotFoundError: A picture has no mask.
-        FileExistsError: A mask is there already.
+        FileExistsError: A mask is there already, or the pictures or given masks are.
     """
+    for given in (images, masks):
+        if Path(out).resolve() == Path(given).resolve():
+            raise FileExistsError(f'{out} holds what is refined: choose another folder')
     sources = list(find_sources(images))
     pairs = [(source, _mask_file(masks, source.name)) for source in sources]
     for source, path in pairs:
@@ -102,11 +105,13 @@ def refine_coco(
     Raises:
         FileExistsError: The file to write is there already.
         FileNotFoundError: A picture is missing.
-        ValueError: The model is no refiner.
+        ValueError: The model is not a refiner.
     """
     model = segmenter.model
     if not isinstance(model, MaskRefiner):
-        raise ValueError(f'{type(model).__name__} is no refiner: load one, or refine label maps')
+        raise ValueError(f'{type(model).__name__} is not a refiner: load one, or refine label maps')
+    if Path(out).resolve() == Path(annotations).resolve():
+        raise FileExistsError(f'{out} holds what is refined: choose another name')
     if Path(out).exists() and not overwrite:
         raise FileExistsError(f'{out} exists: choose another name, or overwrite=True')
     content = read_json(annotations)

@@ -169,6 +169,7 @@ class Result:
 
         Raises:
             FileExistsError: There is one already.
+            ValueError: The name leaves the folder.
         """
         main = self.main_file(folder)
         if main.exists() and not overwrite:
@@ -224,8 +225,14 @@ class Result:
 
 
 def main_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
-    """The files one of which a saved result has, by kind: ``labels`` and ``depth``."""
+    """The files one of which a saved result has, by kind: ``labels`` and ``depth``.
+
+    Raises:
+        ValueError: The name leaves the folder.
+    """
     stem = Path(name).with_suffix('')
+    if stem.is_absolute() or '..' in stem.parts:
+        raise ValueError(f'the name {name} leaves the folder {folder}: rename the picture')
     folder = Path(folder)
     return dict(labels=folder / 'labels' / f'{stem}.png', depth=folder / 'depth' / f'{stem}.npy')
 

@@ -56,10 +56,16 @@ class Segmenter:
         device: str | torch.device,
         precision: str = 'fp32',
     ) -> None:
-        self.model = model.to(device).eval()
+        try:
+            self.device = torch.device(device)
+            torch.empty(0, device=self.device)
+        except (AssertionError, NotImplementedError, RuntimeError) as error:
+            raise ValueError(
+                f'device={str(device)!r} cannot be used here: {str(error).splitlines()[0]}'
+            ) from error
+        self.model = model.to(self.device).eval()
         self.config = config
         self.meta = dict(meta)
-        self.device = torch.device(device)
         self.dtype = autocast_dtype(precision, device)
         model.cfg, model.dataset_meta = config, self.meta  # as mmseg's and mmdet's inferencers do
         with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):

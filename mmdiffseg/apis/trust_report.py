@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/trust_NAME_OF_CONFIG)')
     parser.add_argument('--overwrite', action='store_true', help='take a folder with other files')
     parser.add_argument('--split', choices=('test', 'val'), default='test', help='(%(default)s)')
-    parser.add_argument('--images', type=_positive, help='only the first so many')
+    parser.add_argument('--images', type=command_line.positive, help='only the first so many')
     parser.add_argument('--data-root', help='where the data lie, instead of what the configs say')
     parser.add_argument(
         '--temperature',
@@ -53,15 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KIND',
         help=f'also on worse pictures, 5 strengths each: {", ".join(CORRUPTIONS)} (all)',
     )
-    parser.add_argument('--resamples', type=_positive, default=1000, help='(%(default)s)')
+    parser.add_argument(
+        '--resamples', type=command_line.positive, default=1000, help='(%(default)s)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of splits, resamples (%(default)s)')
     command_line.add_cfg_options(parser)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be a whole number from 1, got {text}')
-    return int(text)
 
 
 def _share(text: str) -> float:

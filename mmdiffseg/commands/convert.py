@@ -45,7 +45,7 @@ def _read_card(file: Path) -> dict:
     try:
         card = json.loads(file.read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
-        raise ValueError(f'{file} is no JSON: {error}') from error
+        raise ValueError(f'{file} is not JSON: {error}') from error
     if not isinstance(card, dict):
         raise ValueError(f'{file} must hold the fields of a card by their names')
     return card

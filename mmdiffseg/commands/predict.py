@@ -129,7 +129,12 @@ def _record(args: argparse.Namespace) -> str:
     file = args.out / RECORD
     now = {name: getattr(args, name) for name in SETTINGS}
     if file.exists() and not args.overwrite:
-        before = json.loads(file.read_text(encoding='utf-8'))
+        try:
+            before = dict(json.loads(file.read_text(encoding='utf-8')))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f'{file} is damaged: choose another --out, or give --overwrite ({error})'
+            ) from error
         for name, value in now.items():
             if before.get(name) != value:
                 raise FileExistsError(

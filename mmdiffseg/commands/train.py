@@ -44,9 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train; with ``--json``, what is told meanwhile goes to stderr."""
-    from mmdiffseg.apis.train_on_folder import train
+    from mmdiffseg.apis.folder.pairs import pair_files
 
     masks = args.masks if len(args.masks) > 1 else args.masks[0]
+    pair_files(args.images, masks)  # wrong folders are told at once, before torch is imported
+
+    from mmdiffseg.apis.train_on_folder import train
+
     with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
         report = train(
             args.images,

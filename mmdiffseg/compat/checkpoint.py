@@ -72,7 +72,9 @@ def load_checkpoint_file(path_or_url: str | os.PathLike, *, trust: bool = False)
         checkpoint = {'state_dict': checkpoint}
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         held = list(checkpoint) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise ValueError(f'{path} holds no `state_dict` and is none itself: it holds {held}.')
+        raise ValueError(
+            f'{path} is not a state dict and has none under `state_dict`: it holds {held}.'
+        )
     _check_named(checkpoint['state_dict'], path)
     _check_finite(checkpoint['state_dict'], path)
     return checkpoint
@@ -110,7 +112,7 @@ def _one_sentence(source: str | os.PathLike) -> Iterator[None]:
     except Exception as error:  # of damaged bytes torch's reader makes errors of many kinds
         if str(source) in str(error):  # already said by an inner reader
             raise
-        raise ValueError(f'{source} is damaged or no checkpoint of torch: {error!r}') from error
+        raise ValueError(f'{source} is damaged or not a torch checkpoint: {error!r}') from error
 
 
 def _check_named(weights: Any, source: str | os.PathLike) -> None:
@@ -122,7 +124,7 @@ def _check_named(weights: Any, source: str | os.PathLike) -> None:
     named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
     if not named or (weights and not any(map(torch.is_tensor, weights.values()))):
         raise ValueError(
-            f'the `state_dict` in {source} holds no tensors by their names: give a checkpoint that '
+            f'the `state_dict` in {source} does not map names to tensors: give a checkpoint that '
             'was saved with its weights'
         )
 
@@ -131,11 +133,17 @@ def _check_finite(weights: Any, source: str | os.PathLike) -> None:
     """Refuse weights from which no result can come.
 
     Raises:
-        ValueError: One of them is NaN or infinite; the sentence names the first.
+        ValueError: One of them is sparse, NaN or infinite; the sentence names the first.
     """
     tensors = weights.items() if isinstance(weights, dict) else ()
     for name, value in tensors:
-        if torch.is_tensor(value) and not torch.isfinite(value).all():
+        if not torch.is_tensor(value):
+            continue
+        if value.layout is not torch.strided:
+            raise ValueError(
+                f'{source} holds {name} as {value.layout}, which no model here has: save it dense'
+            )
+        if not torch.isfinite(value).all():
             raise ValueError(
                 f'{source} holds weights that are not finite, the first of them {name}: the '
                 'training that wrote it had diverged, or the file is damaged; take an earlier one.'

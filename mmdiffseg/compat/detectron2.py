@@ -39,7 +39,5 @@ def load_detectron2_weights(
         content = read_file(path, trust=trust)
     if not isinstance(content, dict) or 'model' not in content:
         held = list(content)[:5] if isinstance(content, dict) else type(content).__name__
-        raise ValueError(
-            f'{path} is no checkpoint of detectron2, without `model`: it holds {held}.'
-        )
+        raise ValueError(f'{path} is not a detectron2 checkpoint: it has no `model`, but {held}.')
     return {name: torch.as_tensor(value) for name, value in content['model'].items()}

@@ -27,11 +27,11 @@ def read_config(text: str) -> dict[str, Any]:
         ValueError: It holds anything else.
     """
     if not isinstance(text, str):
-        raise ValueError(f'the config is no text but {type(text).__name__}')
+        raise ValueError(f'the config is not text but {type(text).__name__}')
     try:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f'the config is no Python: {error}') from error
+        raise ValueError(f'the config is not Python: {error}') from error
     return dict(_assignment(statement) for statement in statements)
 
 

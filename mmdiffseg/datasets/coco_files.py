@@ -17,7 +17,7 @@ class CocoFileChecks(NamesDamagedFiles):
 
         Raises:
             FileNotFoundError: There is no annotation file.
-            ValueError: It is no JSON in the format of COCO.
+            ValueError: It is not JSON in the format of COCO.
         """
         if not fileio.exists(self.ann_file, backend_args=self.backend_args):
             raise FileNotFoundError(
@@ -29,5 +29,5 @@ class CocoFileChecks(NamesDamagedFiles):
             if isinstance(error, KeyError) and error.args[0] not in PARTS:
                 raise
             raise ValueError(
-                f'{self.ann_file} is damaged or no annotation file of COCO: {error!r}'
+                f'{self.ann_file} is damaged or not a COCO annotation file: {error!r}'
             ) from error

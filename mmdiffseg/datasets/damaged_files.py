@@ -56,6 +56,6 @@ def _check_decodes(path: str, backend_args: dict | None) -> None:
     except Exception as error:  # decoders raise what they like
         size = content.getbuffer().nbytes
         raise ValueError(
-            f'{path} ({size} bytes) is damaged or no picture: get it again, or remove it '
+            f'{path} ({size} bytes) is damaged or not a picture: get it again, or remove it '
             f'({type(error).__name__}: {error})'
         ) from error

@@ -12,19 +12,19 @@ def read_json(path: str | Path, *, backend_args: dict | None = None) -> Any:
     """Read a file of JSON, whatever its suffix.
 
     Raises:
-        ValueError: It is no JSON; the sentence names the file and the place.
+        ValueError: It is not JSON; the sentence names the file and the place.
     """
     try:
         return json.loads(fileio.get(str(path), backend_args=backend_args))
     except ValueError as error:  # also of text that is not UTF-8
-        raise ValueError(f'{path} is damaged or no JSON: {error}') from error
+        raise ValueError(f'{path} is damaged or not JSON: {error}') from error
 
 
 def read_parts(path: str | Path, *parts: str, backend_args: dict | None = None) -> dict:
     """Read a file of JSON that holds some parts by their names.
 
     Raises:
-        ValueError: It is no JSON, or lacks one of them.
+        ValueError: It is not JSON, or lacks one of them.
     """
     content = read_json(path, backend_args=backend_args)
     missing = [p for p in parts if p not in content] if isinstance(content, dict) else parts
@@ -42,7 +42,7 @@ def read_text(path: str | Path, *, backend_args: dict | None = None) -> str:
     try:
         return fileio.get(str(path), backend_args=backend_args).decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is damaged or no text: {error}') from error
+        raise ValueError(f'{path} is damaged or not text: {error}') from error
 
 
 def check_files(

@@ -4,10 +4,12 @@ import argparse
 import ast
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
+from traceback import walk_tb
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -28,6 +30,20 @@ BAD_INPUT = (
     PermissionError,
     UnpicklingError,
 )
+#: of the system's own errors about a file
+FIXES = {
+    FileExistsError: 'is a file, and a folder is needed there: choose another name',
+    NotADirectoryError: 'lies below a file, not a folder: choose another name',
+    FileNotFoundError: 'is not there',
+    IsADirectoryError: 'is a folder, and a file is needed',
+    PermissionError: 'may not be read or written: change its permissions, or choose another place',
+}
+#: modules whose errors of other kinds name a part or an argument of the config
+NAMING_PARTS = ('mmengine.registry.build_functions', 'mmdiffseg.models.explained_arguments')
+#: what torch says where Python says MemoryError
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
+#: what mmengine says of a name that it does not know
+UNREGISTERED = re.compile(r'(?P<type>\S+) is not in the (?P<scope>\S+)::(?P<kind>.+?) registry')
 
 
 class _Changes(DictAction):
@@ -35,7 +51,8 @@ class _Changes(DictAction):
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         for value in values:
-            if '=' not in value:
+            key, is_there, _ = value.partition('=')
+            if not is_there or not all(key.split('.')):
                 parser.error(f'{option_string} takes KEY=VALUE, got {value!r}')
         super().__call__(parser, namespace, values, option_string)
 
@@ -44,7 +61,8 @@ class _Changes(DictAction):
         try:
             return ast.literal_eval(val) if val[:1] == '{' else DictAction._parse_iterable(val)
         except (AssertionError, SyntaxError, ValueError) as error:
-            raise ValueError(f'--cfg-options cannot read the value {val}: {error}') from error
+            cause = str(error).partition(': <ast')[0]  # names no object of Python's parser
+            raise ValueError(f'--cfg-options cannot read the value {val}: {cause}') from error
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -54,6 +72,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, as a ``type`` of argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number from 1, got {text}')
+    return int(text)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +141,15 @@ def _end_in_a_sentence(call: Callable[[], Any], *, debug: bool) -> None:
 
 def is_bad_input(error: Exception) -> bool:
     """Whether an error comes from what the user gave; a full disk, for one, does not."""
+    if isinstance(error, KeyError | TypeError):  # of a part of the config
+        return _raised_in(error) in NAMING_PARTS
     return isinstance(error, BAD_INPUT) or (type(error) is OSError and error.errno is None)
+
+
+def _raised_in(error: Exception) -> str:
+    """The module that raised an error."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return frame.f_globals['__name__']
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -144,13 +177,30 @@ def read_config(path: str, changes: dict) -> Config:
         raise FileNotFoundError(f'there is no config {path}')
     try:
         cfg = Config.fromfile(path)
-    except Exception as error:  # a config is a program, which can fail in any way
+    except RecursionError as error:
+        raise ValueError(
+            f'{path} cannot be read as a config: its _base_ leads to itself'
+        ) from error
+    except (Exception, SystemExit) as error:  # a config is a program, which can end in any way
         cause = ' '.join(str(error).split())
         raise ValueError(
             f'{path} cannot be read as a config: {type(error).__name__}: {cause}'
         ) from error
     change_config(cfg, changes)
     return cfg
+
+
+def as_config(config: str | os.PathLike | Config) -> Config:
+    """A config, or that of a file, whose settings go together.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no config, or fails, or its settings do not go together.
+    """
+    if not isinstance(config, Config):
+        return read_config(str(config), {})
+    check_settings(config)
+    return config
 
 
 def change_config(cfg: Config, changes: dict) -> None:
@@ -160,7 +210,13 @@ def change_config(cfg: Config, changes: dict) -> None:
         ImportError: There is no such module.
         ValueError: ``custom_imports`` is no dictionary, or settings do not go together.
     """
-    cfg.merge_from_dict(changes)
+    try:
+        cfg.merge_from_dict(changes)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{cfg.filename} has no place for --cfg-options {", ".join(changes)}: part of the name '
+            'stands for a list, whose entries are numbered from 0, or for a plain value'
+        ) from error
     if any(key.split('.')[0] == 'custom_imports' for key in changes):
         imports = cfg.custom_imports
         if not isinstance(imports, dict):
@@ -204,9 +260,20 @@ def need_display(instead: str) -> None:
 
 
 def _sentence(error: Exception) -> str:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
     if is_bad_input(error):
-        return str(error)
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        unknown = UNREGISTERED.match(text)
+        if unknown:
+            return (
+                f'type={unknown["type"]!r} is not a registered {unknown["kind"]} of '
+                f'{unknown["scope"]}: correct it, or import the module that registers it by '
+                'custom_imports'
+            )
+        if isinstance(error, OSError) and error.filename is not None:
+            return f'{error.filename}: {FIXES.get(type(error), error.strerror)}'
+        return text
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        return f'there is not enough memory: make sizes or numbers smaller ({text[:200]})'
     return f'{type(error).__name__}: {text} (--debug shows where)'
 
 

@@ -2,10 +2,26 @@
 
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
+#: parts that are built of a dictionary, at any depth of a model
+MODEL_PARTS = (
+    'data_preprocessor',
+    'backbone',
+    'neck',
+    'decode_head',
+    'panoptic_head',
+    'auxiliary_head',
+    'denoiser',
+    'noise_schedule',
+    'diffusion_sampler',
+    'label_encoder',
+    'loss_decode',
+)
 PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper')
 
 
@@ -13,16 +29,24 @@ def check_settings(cfg: Config) -> None:
     """Check what several parts of a config have to agree on, before any of them is built.
 
     Raises:
-        ValueError: A part is no dictionary, an ``init_cfg`` has no type, images would be divided by
-            0, the windows of a sliding inference leave pixels out, head and fusion head have other
-            numbers of classes, or a training has no iteration or never saves.
+        ValueError: A part is no dictionary, the scope is not installed, an ``init_cfg`` has no
+            type, images would be divided by 0, the windows of a sliding inference leave pixels
+            out, head and fusion head have other numbers of classes, the seed is out of range, or a
+            training has no iteration or never saves.
     """
     for name in PARTS:
         part = cfg.get(name)
         if part is not None and not isinstance(part, dict):
             raise ValueError(f'{name}={part!r} must be a dictionary: change a setting in it')
+    scope = cfg.get('default_scope')
+    if scope and find_spec(scope) is None and scope not in MODELS.children:
+        raise ValueError(f"default_scope={scope!r} is not installed: give 'mmseg' or 'mmdet'")
     _check_training(cfg)
     model = cfg.get('model') or {}
+    for name in MODEL_PARTS:
+        for part in _all(model, name):
+            if isinstance(part, int | float | str) and part is not False:
+                raise ValueError(f'{name}={part!r} must be a dictionary with a type')
     for init in _all(model, 'init_cfg'):
         for part in init if isinstance(init, list | tuple) else [init]:
             if part and 'type' not in part:
@@ -43,6 +67,12 @@ def check_settings(cfg: Config) -> None:
 
 
 def _check_training(cfg: Config) -> None:
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32):
+        raise ValueError(
+            f'the seed (--seed, randomness.seed) must be a whole number from 0 to {2**32 - 1}, '
+            f'got {seed!r}'
+        )
     train_cfg = cfg.get('train_cfg') or {}
     for name in ('max_iters', 'max_epochs'):
         length = train_cfg.get(name)

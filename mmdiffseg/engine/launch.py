@@ -45,6 +45,13 @@ def _innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
         yield from _innermost(inner)
 
 
+def metrics_of(cfg: Config, *splits: str) -> Iterator[ConfigDict]:
+    """The metrics of some splits; splits without any are passed over."""
+    for split in splits:
+        metrics = cfg.get(f'{split}_evaluator') or []
+        yield from metrics if isinstance(metrics, list | tuple) else [metrics]
+
+
 def set_data_root(cfg: Config, root: str) -> None:
     """Point the datasets and their metrics at ``root``, a folder laid out as the config expects.
 
@@ -54,14 +61,12 @@ def set_data_root(cfg: Config, root: str) -> None:
     for dataset in datasets_of(cfg, 'train', 'val', 'test'):
         old_roots.add(dataset.get('data_root'))
         dataset.data_root = root
-    for split in ('val', 'test'):
-        metrics = cfg.get(f'{split}_evaluator') or []
-        for metric in metrics if isinstance(metrics, list) else [metrics]:
-            for name in ('ann_file', 'seg_prefix'):
-                path = metric.get(name) or ''
-                old = next((old for old in old_roots if path.startswith(f'{old}/')), None)
-                if old is not None:
-                    metric[name] = root + path.removeprefix(old)
+    for metric in metrics_of(cfg, 'val', 'test'):
+        for name in ('ann_file', 'seg_prefix'):
+            path = metric.get(name) or ''
+            old = next((old for old in old_roots if path.startswith(f'{old}/')), None)
+            if old is not None:
+                metric[name] = root + path.removeprefix(old)
 
 
 def set_split(cfg: Config, name: str) -> None:
@@ -75,8 +80,11 @@ def set_split(cfg: Config, name: str) -> None:
     """
     splits = cfg.get('splits') or {}
     if name not in splits:
-        known = ', '.join(splits) or 'none at all'
-        raise ValueError(f'--split {name}: the splits of {cfg.filename} are {known}')
+        raise ValueError(
+            f'--split {name}: the splits of {cfg.filename} are {", ".join(splits)}'
+            if splits
+            else f'--split {name}: {cfg.filename} has no splits, leave it out'
+        )
     cfg.merge_from_dict(splits[name])
 
 
@@ -93,6 +101,24 @@ def check_data_roots(cfg: Config, *splits: str) -> None:
                 f'data_root {root!r} of {dataset.type} is not a folder: prepare the data there or '
                 'pass --data-root'
             )
+
+
+def check_annotations(cfg: Config, *splits: str) -> None:
+    """Read the annotations of COCO's metrics, which would not name a file that is damaged.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not JSON in the format of COCO.
+    """
+    from mmdiffseg.datasets.files import read_parts
+
+    for metric in metrics_of(cfg, *splits):
+        path = metric.get('ann_file')
+        if path and metric.type.rpartition('.')[2] in ('CocoMetric', 'CocoPanopticMetric'):
+            if '://' not in path and not Path(path).is_file():
+                raise FileNotFoundError(f'there is no annotation file {path} of {metric.type}')
+            backend_args = metric.get('backend_args')
+            read_parts(path, 'images', 'annotations', 'categories', backend_args=backend_args)
 
 
 def check_checkpoint(path: str) -> None:
@@ -142,7 +168,7 @@ def set_output_dir(cfg: Config, folder: str, *, overwrite: bool = False) -> None
             'COCO, give CocoMetric a prefix of the files: --cfg-options '
             'test_evaluator.1.outfile_prefix=PREFIX, or without the .1 if it is the only metric'
         )
-    metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metrics = list(metrics_of(cfg, 'test'))
     writers = [metric for metric in metrics if takes(metric, 'output_dir', METRICS)]
     if not writers:
         raise ValueError(
@@ -166,11 +192,24 @@ def data_folders(cfg: Config) -> set[Path]:
 
 def takes(component: ConfigDict, argument: str, registry: Registry = MODELS) -> bool:
     """Whether the class a component is built from has a constructor argument, or a base."""
+    bases = class_of(component, registry).__mro__[:-1]
+    return any(argument in inspect.signature(cls).parameters for cls in bases)
+
+
+def class_of(component: ConfigDict, registry: Registry) -> type:
+    """The class a component is built from.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
     with registry.switch_scope_and_registry('mmseg') as host:
         kind = host.get(component.type)
     if kind is None:
-        raise ValueError(f'there is no {component.type} among what is registered as {host.name}')
-    return any(argument in inspect.signature(cls).parameters for cls in kind.__mro__[:-1])
+        raise ValueError(
+            f'type={component.type!r} is not a registered {host.name} of {host.scope}: correct it, '
+            'or import the module that registers it by custom_imports'
+        )
+    return kind
 
 
 def show_diffusion(cfg: Config) -> None:
@@ -244,7 +283,7 @@ def build_runner(cfg: Config, *, trust: bool = False) -> 'Runner':
 def run_mmseg_tool(name: str) -> None:
     """Run a script of mmseg's ``tools`` folder with the arguments of this process.
 
-    ``--debug`` is ours and not handed on.
+    ``--debug`` and ``--overwrite`` are ours and not handed on.
 
     Args:
         name: Its path in that folder.
@@ -257,5 +296,5 @@ def run_mmseg_tool(name: str) -> None:
         raise FileNotFoundError(
             f'mmseg is installed without {script}: install it from its package, not from a copy'
         )
-    sys.argv = [argument for argument in sys.argv if argument != '--debug']
+    sys.argv = [argument for argument in sys.argv if argument not in ('--debug', '--overwrite')]
     runpy.run_path(str(script), run_name='__main__')

@@ -22,7 +22,7 @@ def load_weights(path: str, *, trust: bool) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f'{path} is damaged or no file of safetensors: {error}') from error
+            raise ValueError(f'{path} is damaged or not a safetensors file: {error}') from error
     return load_checkpoint_file(path, trust=trust)['state_dict']
 
 

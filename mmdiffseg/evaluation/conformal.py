@@ -233,8 +233,8 @@ def check_promise(alpha: float, images: int) -> None:
     """
     if not 0 < alpha < 1:
         raise ValueError(
-            f'alpha={alpha:g} must lie between 0 and 1, without these: it is the promised risk, '
-            'such as 0.1'
+            f'alpha={alpha:g} must lie between 0 and 1 (exclusive): it is the '
+            'promised risk, such as 0.1'
         )
     fewest = smallest_set(alpha)
     if images < fewest:

@@ -18,7 +18,7 @@ class ExplainsArguments:
         unknown = [name for name in config if name not in known]
         if unknown:
             raise TypeError(
-                f'{cls.__name__} takes no {", ".join(unknown)}: if a base config sets them for the '
-                'head that it replaces, add _delete_=True to the head in your config'
+                f'{cls.__name__} takes no {", ".join(unknown)}: leave it out, or if it comes from '
+                'a base config with another head, add _delete_=True to the head in your config'
             )
         return super().__new__(cls)

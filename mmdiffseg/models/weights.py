@@ -19,8 +19,10 @@ def load_exactly(
             that keep their present value when ``weights`` has nothing for them.
 
     Raises:
-        ValueError: Some name is unknown or missing, or some shape differs.
+        ValueError: Some name is unknown or missing, some shape differs, or fractions are wanted and
+            there are none.
     """
+    check_kinds(module, weights, source=source)
     own = module.state_dict()
     missing = [k for k in own if k not in weights and not (fresh and re.match(fresh, k))]
     unknown = [k for k in weights if k not in own]
@@ -44,6 +46,29 @@ def load_exactly(
             f'Check that the config describes the model these weights were trained with.'
         )
     module.load_state_dict(weights, strict=False)
+
+
+def check_kinds(module: nn.Module, weights: dict[str, Tensor], *, source: str) -> None:
+    """Refuse what torch would cast without a word: whole and complex numbers.
+
+    Args:
+        module: Is to receive the weights.
+        weights: State dict in the names of ``module``.
+        source: Where the weights come from, for the message.
+
+    Raises:
+        ValueError: A weight is no tensor, or none of fractions where the module has fractions.
+    """
+    for name, own in module.state_dict().items():
+        weight = weights.get(name)
+        if weight is None or not own.is_floating_point():
+            continue
+        kind = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
+        if not isinstance(weight, Tensor) or not weight.is_floating_point():
+            raise ValueError(
+                f'{source} holds {name} as {kind} and the model needs {own.dtype}: give the '
+                'weights as they were trained'
+            )
 
 
 def save_only(module: nn.Module, names: Iterable[str]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 #: version of the layout of `LOOP_FILE`; a runtime reads its own
 LAYOUT = 1
 LOOP_FILE = 'loop.json'
+#: what every exported model has in it
+PARTS = ('align_corners', 'defaults', 'format', 'kind', 'meta', 'pictures', 'readout', 'size')
 
 
 def write_loop(folder: Path, loop: dict) -> None:
@@ -21,13 +23,13 @@ def read_loop(folder: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: The folder is not an exported model, or a graph is missing.
-        ValueError: It was written by another version, or it is damaged.
+        ValueError: It was written by another version, or it is damaged, or names a graph elsewhere.
     """
     folder = Path(folder)
     file = folder / LOOP_FILE
     if not file.is_file():
         raise FileNotFoundError(
-            f'{folder} holds no {LOOP_FILE}, so it is no exported model: make one by '
+            f'{folder} holds no {LOOP_FILE}, so it is not an exported model: make one by '
             f'mmdiffseg export MODEL --out {folder}'
         )
     try:
@@ -40,10 +42,19 @@ def read_loop(folder: str | Path) -> dict:
             f'{file} has the layout {layout}, and this version of mmdiffseg reads {LAYOUT}: export '
             f'the model again, or install the version that wrote it, {loop.get("mmdiffseg")}'
         )
-    for graph in loop['graphs'].values():
-        if not (folder / graph['file']).is_file():
+    try:
+        names = [graph['file'] for graph in loop['graphs'].values()]
+        plain = all(name == Path(name).name for name in names) and {*PARTS} <= loop.keys()
+    except (AttributeError, KeyError, TypeError):
+        plain = False
+    if not plain:
+        raise ValueError(
+            f'{file} is damaged: it must have {", ".join(PARTS)}, and graphs that lie beside it; '
+            'export the model again'
+        )
+    for name in names:
+        if not (folder / name).is_file():
             raise FileNotFoundError(
-                f'{folder} lacks the graph {graph["file"]}: copy the whole folder, or export the '
-                'model again'
+                f'{folder} lacks the graph {name}: copy the whole folder, or export the model again'
             )
     return loop

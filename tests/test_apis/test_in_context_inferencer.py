@@ -128,7 +128,7 @@ def test_other_models_are_refused(config):
 
 def test_masks_are_labels_not_colours(tmp_path):
     Image.fromarray(picture(4, 4)).save(tmp_path / 'colours.png')
-    with pytest.raises(ValueError, match='a picture in colours'):
+    with pytest.raises(ValueError, match='a picture of mode RGB'):
         read_mask(tmp_path / 'colours.png')
     palette = Image.fromarray(disc(8, 8, 5), mode='P')
     palette.putpalette([200, 10, 10] * 256)

@@ -111,15 +111,15 @@ def test_what_cannot_be_shared_is_refused(tiny, tmp_path):
 
 
 def test_damaged_folders_are_refused(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match='is no model folder, it has no config.json and'):
+    with pytest.raises(FileNotFoundError, match='is not a model folder, it has no config.json and'):
         load(tmp_path)
     with pytest.raises(FileNotFoundError, match='there is no model ./nothing: give one of those'):
         load('./nothing')
     good = (folder / 'config.json').read_text()
     for text, sentence in (
         (good[:-5], 'config.json is damaged'),
-        ('[]', 'is no config of mmdiffseg'),
-        ('{"config": {}, "meta": []}', 'is no config of mmdiffseg'),
+        ('[]', 'is not a config of mmdiffseg'),
+        ('{"config": {}, "meta": []}', 'is not a config of mmdiffseg'),
         ('{"config": {}, "meta": {}}', 'has no model in its config'),
         ('[' * 100000, 'config.json is damaged'),
     ):
@@ -157,7 +157,7 @@ def test_weights_that_are_wrong_are_refused(folder):
         with pytest.raises(ValueError, match=sentence):
             load(folder)
     file.write_bytes(b'no weights')
-    with pytest.raises(ValueError, match='is damaged or no file of safetensors'):
+    with pytest.raises(ValueError, match='is damaged or not a safetensors file'):
         load(folder)
 
 

@@ -89,7 +89,7 @@ def test_results_find_their_pictures_by_number(refiner, folder):
 
 
 def test_only_refiners_take_coco(tiny, folder):
-    with pytest.raises(ValueError, match='StochasticSegmentor is no refiner'):
+    with pytest.raises(ValueError, match='StochasticSegmentor is not a refiner'):
         refine_coco(tiny, images=folder, annotations=folder / 'in.json', out=folder / 'o.json')
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from mmdiffseg.apis.load import ZOO
+from mmdiffseg.runtime.folder import PARTS
 
 REPO = Path(__file__).parents[2]
 MARKER = 'CODE_HAS_RUN'
@@ -82,6 +87,8 @@ def _write_configs(root):
     (root / 'empty.py').write_text('')
     (root / 'no_base.py').write_text("_base_ = 'nowhere.py'\n")
     (root / 'text.txt').write_text('not a config\n')
+    (root / 'circle.py').write_text("_base_ = './circle.py'\n")
+    (root / 'exits.py').write_text('import sys\nsys.exit(0)\n')
     (root / 'no_model.py').write_text('a = 1\n')
     (root / 'hostile.yaml').write_text(
         f'a: !!python/object/apply:os.system ["touch {root.with_name(MARKER)}"]\n'
@@ -121,6 +128,17 @@ def _write_checkpoints(root, hostile):
     bad = dict(good)
     bad['decode_head.conv_seg.weight'] = torch.zeros(9, 256, 1, 1)
     torch.save({'state_dict': bad}, root / 'nine.pth')
+    kinds = {name: value for name, value in good.items() if value.is_floating_point()}
+    for name, change in (
+        ('int8.pth', lambda value: value.round().to(torch.int8)),
+        ('complex.pth', lambda value: value.to(torch.complex64)),
+        ('sparse.pth', lambda value: value.to_sparse()),
+    ):
+        torch.save(
+            {'state_dict': {**good, **{k: change(v) for k, v in kinds.items()}}}, root / name
+        )
+    mixed = {**good, 'decode_head.conv_seg.weight': 'text'}
+    torch.save({'state_dict': mixed}, root / 'mixed.pth')
     torch.save([1, 2], root / 'list.pth')
     torch.save({'state_dict': 5}, root / 'number.pth')
     torch.save({'state_dict': {'weight': 'text'}}, root / 'strings.pth')
@@ -156,6 +174,21 @@ def _write_checkpoints(root, hostile):
         (root / name).mkdir()
         shutil.copy(root / file, root / name / 'iter_1.pth')
         (root / name / 'last_checkpoint').write_text(str(root / name / 'iter_1.pth'))
+    # a training without the state of its optimizer
+    (root / 'work_weights').mkdir()
+    state = dict(state_dict=good, meta=dict(epoch=0, iter=1), message_hub=hub)
+    torch.save(state, root / 'work_weights/iter_1.pth')
+    # a program, which reading would run
+    with zipfile.ZipFile(root / 'program.pt', 'w') as archive:
+        archive.writestr('archive/constants.pkl', b'')
+    # model folders and exports
+    shutil.copytree(ZOO / 'nuclei', root / 'model_int')
+    file = root / 'model_int/model.safetensors'
+    save_file({name: value.round().to(torch.int8) for name, value in load_file(file).items()}, file)
+    for name, graphs in (('outside', {'a': {'file': '../secret.onnx'}}), ('listed', [1])):
+        (root / f'export_{name}').mkdir()
+        loop = dict(layout=1, graphs=graphs, **dict.fromkeys(PARTS))
+        (root / f'export_{name}/loop.json').write_text(json.dumps(loop))
     # folders of diffusers with a pickle in them
     shutil.copytree(REPO / 'demo/tiny_world', root / 'world')
     for part in ('unet', 'clip', 'vae', 'text_encoder', 'alpha_clip'):
@@ -253,6 +286,18 @@ def _write_data(root, hostile):
         shutil.copy(root / 'colour.png', root / f'frames/{i:05d}.png')
     (root / 'one_frame').mkdir()
     shutil.copy(root / 'colour.png', root / 'one_frame/00000.png')
+    (root / 'given').mkdir()
+    for i in range(3):
+        shutil.copy(root / 'mask.png', root / f'given/{i:05d}.png')
+    (root / 'damaged_record').mkdir()
+    (root / 'damaged_record/prediction.json').write_text('[1, 2')
+    samples = root / 'samples'
+    samples.mkdir()
+    maps = dict(samples=np.zeros((1, 4, 4), np.uint8), raters=np.zeros((1, 4, 4), np.uint8))
+    np.savez(samples / 'a.npz', **maps, weights=np.ones(1))
+    no_image = dict(id=1, image_id=7, segmentation=dict(size=[4, 4], counts=[8, 8]))
+    content = dict(images=[], categories=[], annotations=[no_image])
+    (root / 'no_image.json').write_text(json.dumps(content))
     (root / 'twice').mkdir()
     shutil.copy(root / 'colour.png', root / 'twice/colour.png')
     (root / 'full').mkdir()

@@ -40,7 +40,10 @@ def server():
 
 
 def call(context, command: list[str], folder: Path) -> Outcome:
-    """Run a command in a folder: a script of this repository, or ``python`` and some code."""
+    """Run a command in a folder.
+
+    It is a script of this repository, ``mmdiffseg``, or ``python`` and some code.
+    """
     log = folder.with_name('said.txt')
     log.write_text('')
     process = context.Process(target=_child, args=(command, str(folder), str(log)))
@@ -81,6 +84,11 @@ def _run(program: str, *args: str) -> None:
         import warm
 
         exec(args[0], dict(vars(warm)))
+    elif program == 'mmdiffseg':
+        from mmdiffseg import cli
+
+        sys.argv = [program, *args]
+        cli.main()
     else:
         script = REPO / program
         sys.argv = [str(script), *args]

@@ -38,7 +38,7 @@ def test_anything_but_plain_values_is_refused(text):
 
 @pytest.mark.parametrize('text', ['a = (', '\0', '(' * 5000])
 def test_what_is_no_python_is_said(text):
-    with pytest.raises(ValueError, match='the config is no Python'):
+    with pytest.raises(ValueError, match='the config is not Python'):
         read_config(text)
 
 

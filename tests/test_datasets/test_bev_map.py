@@ -140,7 +140,7 @@ def test_wrong_features_are_refused(root, feature, sentence):
 def test_damaged_files_are_named(root):
     (root / 'features/train/a.npy').write_bytes(b'nothing of numpy')
     np.savez(root / 'maps/train/b.npz', other=MASKS[0])
-    with pytest.raises(ValueError, match='a.npy is damaged or no file of numpy'):
+    with pytest.raises(ValueError, match='a.npy is damaged or not a numpy file'):
         build(root)[0]
     with pytest.raises(ValueError, match="b.npz holds no array 'masks': write a map by"):
         build(root)[1]
@@ -152,5 +152,5 @@ def test_damaged_files_are_named(root):
 def test_maps_that_were_copied_badly_are_named(root, damage):
     path = root / 'maps/train/a.npz'
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match='a.npz is damaged or no file of numpy'):
+    with pytest.raises(ValueError, match='a.npz is damaged or not a numpy file'):
         build(root)[0]

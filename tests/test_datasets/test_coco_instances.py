@@ -61,7 +61,7 @@ def test_other_classes(load):
 
 
 def test_no_annotation_file(load, tmp_path):
-    with pytest.raises(ValueError, match='a.json is damaged or no annotation file of COCO'):
+    with pytest.raises(ValueError, match='a.json is damaged or not a COCO annotation file'):
         load(lambda content: [1])
     with pytest.raises(FileNotFoundError, match='there is no annotation file .*b.json'):
         CocoDataset(data_root=str(tmp_path), ann_file='b.json', metainfo=CIRCLE, **SETTINGS)

@@ -46,7 +46,7 @@ def test_a_damaged_file_is_named(root, name, content):
     path.write_bytes(path.read_bytes()[:-30] if content is None else content)
     if content is None and path.suffix == '.jpg':
         path.write_bytes(path.read_bytes()[:100])
-    sentence = rf'{name} \(\d+ bytes\) is damaged or no picture|failed to load image: .*{name}'
+    sentence = rf'{name} \(\d+ bytes\) is damaged or not a picture|failed to load image: .*{name}'
     with pytest.raises((ValueError, AssertionError), match=sentence):
         load(root)
 
@@ -98,7 +98,7 @@ def test_formats_that_pillow_does_not_know_pass(root):
 @pytest.mark.parametrize('content', [b'', b'{"a": ', b'\xff\xfe\x00', b'\x80\x04]'])
 def test_damaged_json_is_named(tmp_path, content):
     (tmp_path / 'a.json').write_bytes(content)
-    with pytest.raises(ValueError, match=r'a\.json is damaged or no JSON'):
+    with pytest.raises(ValueError, match=r'a\.json is damaged or not JSON'):
         read_json(tmp_path / 'a.json')
 
 

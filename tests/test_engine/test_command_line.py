@@ -106,7 +106,10 @@ def test_a_change_of_the_config_is_a_value_a_list_or_a_dict(text, value):
         (OSError('Only py is supported'), 2, 'error: Only py is supported\n'),
         (OSError(28, 'No space left on device', 'a.pth'), 1, "No space left on device: 'a.pth'"),
         (KeyError('X is not in the registry'), 1, 'error: KeyError: X is not in the registry (--d'),
-        (RuntimeError('out of memory'), 1, 'RuntimeError: out of memory (--debug shows where)\n'),
+        (RuntimeError('no such layer'), 1, 'RuntimeError: no such layer (--debug shows where)\n'),
+        (RuntimeError('CUDA out of memory'), 1, 'error: there is not enough memory: make sizes or'),
+        (MemoryError('9 GiB'), 1, 'make sizes or numbers smaller (9 GiB)\n'),
+        (FileExistsError(17, 'File exists', 'a'), 2, 'error: a: is a file, and a folder is needed'),
     ],
 )
 def test_exit_codes_tell_bad_input_from_failure(monkeypatch, capsys, error, code, sentence):

@@ -61,8 +61,9 @@ def test_sharded_trains_what_is_not_frozen_and_saves_it_alone(process_group):
     assert not torch.equal(saved['head.weight'], before)
     sharded.load_state_dict(saved)
 
-    runner, hook = SimpleNamespace(model=sharded, _resume=False), CheckpointMatchHook()
+    runner = SimpleNamespace(model=sharded, _resume=False, _load_from='a.pth')
+    hook = CheckpointMatchHook()
     hook.after_load_checkpoint(runner, dict(state_dict=saved))
     del saved['head.bias']
-    with pytest.raises(ValueError, match=r'does not fit HalfFrozen: 1 missing \(head\.bias'):
+    with pytest.raises(ValueError, match=r'a.pth does not fit HalfFrozen: 1 missing \(head\.bias'):
         hook.after_load_checkpoint(runner, dict(state_dict=saved))

@@ -105,5 +105,5 @@ def test_a_sampler_that_is_no_weighted_sum_is_refused():
         def step(self, seen, then, noise):
             return seen[-1].z_t ** 2
 
-    with pytest.raises(ValueError, match='Squaring is no weighted sum of maps'):
+    with pytest.raises(ValueError, match='Squaring is not a weighted sum of maps'):
         chain_rows(Squaring(schedule=dict(type='CosineLogSNR')), 3)

@@ -346,9 +346,9 @@ def build_small(weights, **settings):
 @pytest.mark.parametrize(
     ('module', 'fault'),
     [
-        (ldm_to_diffusers, 'is no Stable Diffusion'),
-        (sam_to_transformers, 'is no Segment Anything'),
-        (openai_clip_to_transformers, 'is no CLIP'),
+        (ldm_to_diffusers, 'is not a Stable Diffusion'),
+        (sam_to_transformers, 'is not a Segment Anything checkpoint'),
+        (openai_clip_to_transformers, 'is not a CLIP'),
     ],
 )
 def test_other_files(tmp_path, monkeypatch, module, fault):

@@ -106,4 +106,4 @@ def test_bad_input(world, monkeypatch, capsys):
     assert '--masks takes NAME=FOLDER, got folder' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(monkeypatch, 'strength_curve', 'a', *data, '--out', world)
-    assert 'is no model folder' in capsys.readouterr().err
+    assert 'is not a model folder' in capsys.readouterr().err

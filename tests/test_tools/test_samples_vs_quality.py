@@ -54,7 +54,7 @@ def test_rows_are_told_from_the_floor(call_tool, folders, capsys):
         (['empty'], r'empty holds no \*.npz'),
         (['true', 'noise'], 'rows are called by their folders'),
         (['true', 'true'], 'rows are called by their folders'),
-        (['true', '--num-samples', 0], 'count from 1'),
+        (['true', '--num-samples', 0], 'must be a whole number from 1, got 0'),
         (['true', '--num-samples', 41], 'a.npz holds 40 samples, not 41'),
         (['broken'], 'a.npz cannot be read as samples and raters'),
         (['lone'], "a.npz cannot be read as samples and raters: 'raters"),

@@ -344,7 +344,7 @@ def test_wrong_files_are_refused(tmp_path, config, monkeypatch, capsys):
     torch.save({'layer.weight': torch.zeros(1)}, tmp_path / 'other.pt')
     torch.save(dict(state={}, param_groups=[]), tmp_path / 'opt.pt')
     for name, expected in [
-        ('other.pt', 'is no SegDiff checkpoint: it lacks rrdb.conv_first.weight'),
+        ('other.pt', 'is not a SegDiff checkpoint: it lacks rrdb.conv_first.weight'),
         ('opt.pt', "it holds ['state', 'param_groups']"),
         ('missing.pt', 'there is no checkpoint'),
     ]:

@@ -65,5 +65,5 @@ def test_another_width_or_another_checkpoint_is_refused(small, monkeypatch, caps
     torch.save(dict(state_dict={'a': torch.zeros(1)}), folder / 'other.pth')
     with pytest.raises(SystemExit):
         run(monkeypatch, folder / 'other.pth', folder / 'a.pth')
-    assert 'is no checkpoint of SegRefiner' in capsys.readouterr().err
+    assert 'is not a SegRefiner checkpoint' in capsys.readouterr().err
     assert not (folder / 'a.pth').exists()

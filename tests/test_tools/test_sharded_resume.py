@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from kill_trainings import equal, final_state
 from run_records import logged
 
 pytestmark = pytest.mark.recipe
@@ -25,7 +26,7 @@ custom_hooks = [*_base_.custom_hooks, *{hooks}]
 """
 
 
-def test_a_killed_training_goes_on_with_the_same_losses(tiny_config, run_tool, environ, tmp_path):
+def test_a_killed_training_ends_with_the_same_weights(tiny_config, run_tool, environ, tmp_path):
     def config(name, hooks):
         path = tmp_path / f'{name}.py'
         path.write_text(SHARDED.format(base=str(tiny_config), hooks=hooks))
@@ -43,3 +44,4 @@ def test_a_killed_training_goes_on_with_the_same_losses(tiny_config, run_tool, e
     run_tool('dist_train.sh', whole, 2, '--work-dir', tmp_path / 'b', '--resume', launcher='bash')
     for key in ('loss', 'grad_norm'):
         assert logged(tmp_path / 'b', key) == logged(tmp_path / 'a', key)
+    assert equal(final_state(tmp_path / 'b'), final_state(tmp_path / 'a'))

@@ -32,11 +32,11 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
         ValueError: If the log is damaged or never mentions the key.
     """
     values, known = {}, set()
-    for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f'{path} is damaged or no log: {error}') from error
+    try:
+        records = [dict(json.loads(line)) for line in path.read_text().splitlines()]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path} is damaged or not a log: {error}') from error
+    for record in records:
         known |= record.keys()
         if key in record:
             values[record['step']] = record[key]
@@ -67,7 +67,10 @@ def main(args: Namespace) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     if args.out:
-        figure.savefig(args.out, dpi=150)
+        try:
+            figure.savefig(args.out, dpi=150)
+        except ValueError as error:
+            raise ValueError(f'--out {args.out} cannot be written: {error}') from error
         print(f'Written: {args.out}')
     else:
         plt.show()

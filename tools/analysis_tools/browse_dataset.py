@@ -16,6 +16,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--output-dir', help='write the pictures there')
     parser.add_argument('--not-show', action='store_true', help='open no window')
     parser.add_argument('--show-interval', type=float, help='seconds a window stays')
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier pictures')
     command_line.add_cfg_options(parser)
     return parser.parse_args()
 
@@ -24,7 +25,7 @@ def main(args: Namespace) -> None:
     """Browse."""
     cfg = command_line.read_config(args.config, args.cfg_options)
     if args.output_dir:
-        claim_output_dir(args.output_dir, inputs=launch.data_folders(cfg), overwrite=True)
+        claim_output_dir(args.output_dir, inputs=launch.data_folders(cfg), overwrite=args.overwrite)
         finish_output_dir(args.output_dir)
     launch.check_data_roots(cfg, 'train')
     if args.not_show and not args.output_dir:

@@ -20,6 +20,7 @@ from torch import Tensor
 from mmdiffseg.engine import command_line
 from mmdiffseg.engine.measure import environment, time_interleaved
 from mmdiffseg.models.layers import deform_attn
+from mmdiffseg.output_dir import check_new_file
 
 HEADS, WIDTH, POINTS = 8, 32, 4
 
@@ -27,9 +28,11 @@ HEADS, WIDTH, POINTS = 8, 32, 4
 def parse_args() -> Namespace:
     """Read the command line."""
     parser = command_line.make_parser(__doc__)
-    parser.add_argument('--side', type=int, default=128, help='tokens along a side of the map')
-    parser.add_argument('--batch-size', type=int, default=1)
-    parser.add_argument('--runs', type=int, default=10)
+    parser.add_argument(
+        '--side', type=command_line.positive, default=128, help='tokens along a side of the map'
+    )
+    parser.add_argument('--batch-size', type=command_line.positive, default=1)
+    parser.add_argument('--runs', type=command_line.positive, default=10)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--inductor', action='store_true', help='also under torch.compile')
     parser.add_argument('--out', type=Path, help='write the figures there, as JSON')
@@ -39,6 +42,8 @@ def parse_args() -> Namespace:
 
 def main(args: Namespace) -> None:
     """Compare and time."""
+    if args.out:
+        check_new_file(args.out, overwrite=args.overwrite)
     device, side = torch.device(args.device), args.side
     torch.manual_seed(0)
     shape = (args.batch_size, side * side)

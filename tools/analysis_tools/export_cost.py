@@ -48,12 +48,16 @@ def parse_args() -> Namespace:
     parser.add_argument('--masks', type=Path, help='folder of label maps, named as the pictures')
     parser.add_argument('--calibration', help='folder of other pictures, for int8')
     parser.add_argument('--ways', nargs='+', choices=WAYS, default=['eager', 'onnx'])
-    parser.add_argument('--count', type=int, default=20, help='pictures')
-    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='cut all to this')
-    parser.add_argument('--fixed', type=int, nargs=2, metavar=('H', 'W'), help='export for this')
-    parser.add_argument('--steps', type=int, help="instead of the model's")
-    parser.add_argument('--generations', type=int, help="instead of the model's")
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--count', type=command_line.positive, default=20, help='pictures')
+    parser.add_argument(
+        '--size', type=command_line.positive, nargs=2, metavar=('H', 'W'), help='cut all to this'
+    )
+    parser.add_argument(
+        '--fixed', type=command_line.positive, nargs=2, metavar=('H', 'W'), help='export for this'
+    )
+    parser.add_argument('--steps', type=command_line.positive, help="instead of the model's")
+    parser.add_argument('--generations', type=command_line.positive, help="instead of the model's")
+    parser.add_argument('--threads', type=command_line.positive, default=1)
     parser.add_argument('--out', type=Path, help='write the figures there, as JSON')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier --out')
     return parser.parse_args()

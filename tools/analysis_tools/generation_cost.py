@@ -27,13 +27,15 @@ def parse_args() -> Namespace:
     """Read the command line."""
     parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config of the model')
-    parser.add_argument('--steps', type=int, default=100)
-    parser.add_argument('--generations', type=int, default=9)
-    parser.add_argument('--size', type=int, nargs=2, default=[128, 128], metavar=('H', 'W'))
-    parser.add_argument('--runs', type=int, default=3, help='timed calls of each')
+    parser.add_argument('--steps', type=command_line.positive, default=100)
+    parser.add_argument('--generations', type=command_line.positive, default=9)
+    parser.add_argument(
+        '--size', type=command_line.positive, nargs=2, default=[128, 128], metavar=('H', 'W')
+    )
+    parser.add_argument('--runs', type=command_line.positive, default=3, help='timed calls of each')
     parser.add_argument('--warmup', type=int, default=1, help='calls of each before that')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--threads', type=command_line.positive, help='CPU threads')
     return parser.parse_args()
 
 

@@ -30,6 +30,7 @@ from mmdiffseg.engine import command_line, launch
 from mmdiffseg.evaluation import BinaryMaskMetric
 from mmdiffseg.models.segdiff import SegDiff
 from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.output_dir import check_new_file
 
 SCORES = ('mIoU', 'F1', 'ECE', 'Brier')
 
@@ -41,7 +42,9 @@ def parse_args() -> Namespace:
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file; without one, random weights'
     )
-    parser.add_argument('--generations', type=positive, nargs='+', default=[1, 3, 9, 25])
+    parser.add_argument(
+        '--generations', type=command_line.positive, nargs='+', default=[1, 3, 9, 25]
+    )
     parser.add_argument(
         '--chains',
         type=chain,
@@ -50,18 +53,12 @@ def parse_args() -> Namespace:
         metavar='SAMPLER:STEPS',
         help='(ddpm:100 ddim:25 ddim:10)',
     )
-    parser.add_argument('--images', type=positive, help='only the first so many')
+    parser.add_argument('--images', type=command_line.positive, help='only the first so many')
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     command_line.add_cfg_options(parser)
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    """Read a number from 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, got {text}')
-    return int(text)
 
 
 def chain(text: str) -> tuple[str, int]:
@@ -144,6 +141,8 @@ def plot(rows: list[dict], path: Path) -> None:
 
 def main(args: Namespace) -> None:
     """Evaluate, print and write."""
+    out_dir = args.out_dir or Path('work_dirs', Path(args.config).stem)
+    check_new_file(out_dir / 'generations_vs_quality.json', overwrite=args.overwrite)
     cfg = command_line.read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.data_root:
@@ -170,7 +169,6 @@ def main(args: Namespace) -> None:
         loader.dataset.metainfo['classes'],
     )
     print('\n' + table(rows))
-    out_dir = args.out_dir or Path('work_dirs', Path(args.config).stem)
     out_dir.mkdir(parents=True, exist_ok=True)
     record = dict(images=len(loader.dataset), rows=rows)
     (out_dir / 'generations_vs_quality.json').write_text(json.dumps(record, indent=2))

@@ -16,7 +16,9 @@ def parse_args() -> Namespace:
     """Read the command line."""
     parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--shape', type=int, nargs='+', help='height and width of the input')
+    parser.add_argument(
+        '--shape', type=command_line.positive, nargs='+', help='height and width of the input'
+    )
     command_line.add_cfg_options(parser)
     return parser.parse_args()
 

@@ -35,6 +35,7 @@ from mmdiffseg.engine import command_line, launch
 from mmdiffseg.evaluation import binary_counts, class_iou, mean_iou
 from mmdiffseg.models.in_context import InContextSegmentor
 from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.output_dir import check_new_file
 
 SHOTS = (1, 3, 5)
 SLICES: dict[str, Callable[[dict], bool]] = {
@@ -53,11 +54,14 @@ def parse_args() -> Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--data-root', help='instead of what the config says')
-    parser.add_argument('--episodes', type=int, help='how many, spread evenly over the list (all)')
-    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument(
+        '--episodes', type=command_line.positive, help='how many, spread evenly over the list (all)'
+    )
+    parser.add_argument('--batch-size', type=command_line.positive, default=16)
     parser.add_argument('--seed', type=int, default=0, help='of the foreign prompts')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     command_line.add_cfg_options(parser)
     return parser.parse_args()
 
@@ -155,6 +159,8 @@ def evaluate(
 
 def main(args: Namespace) -> None:
     """Evaluate and print."""
+    out_dir = args.out_dir or Path('work_dirs', Path(args.config).stem)
+    check_new_file(out_dir / 'in_context_controls.json', overwrite=args.overwrite)
     cfg = command_line.read_config(args.config, args.cfg_options)
     if args.data_root:
         launch.set_data_root(cfg, args.data_root)
@@ -181,9 +187,8 @@ def main(args: Namespace) -> None:
     sizes = {part: sum(belongs(e) for e, _ in rows) for part, belongs in SLICES.items()}
     table.add_row(['episodes', *sizes.values()])
     print(f'\n{table}')
-    out = args.out_dir or Path('work_dirs') / Path(args.config).stem
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / 'in_context_controls.json'
+    out_dir.mkdir(parents=True, exist_ok=True)
+    path = out_dir / 'in_context_controls.json'
     path.write_text(json.dumps(dict(episodes=sizes, mean_iou=scores), indent=1))
     print(f'Written: {path}')
 

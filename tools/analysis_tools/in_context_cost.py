@@ -28,12 +28,14 @@ def parse_args() -> Namespace:
     """Read the command line."""
     parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config of the model')
-    parser.add_argument('--steps', type=int, default=20)
-    parser.add_argument('--batch-size', type=int, default=1, help='queries of one concept')
-    parser.add_argument('--runs', type=int, default=3, help='timed calls of each')
+    parser.add_argument('--steps', type=command_line.positive, default=20)
+    parser.add_argument(
+        '--batch-size', type=command_line.positive, default=1, help='queries of one concept'
+    )
+    parser.add_argument('--runs', type=command_line.positive, default=3, help='timed calls of each')
     parser.add_argument('--warmup', type=int, default=1, help='calls of each before that')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--threads', type=command_line.positive, help='CPU threads')
     command_line.add_cfg_options(parser)
     return parser.parse_args()
 

@@ -19,10 +19,12 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 from prettytable import PrettyTable
 
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.engine import command_line
 from mmdiffseg.evaluation.distributions import label_distances
 from mmdiffseg.evaluation.distributions.modes import coherence
 from mmdiffseg.evaluation.distributions.sample_files import read_samples
+from mmdiffseg.output_dir import check_new_file
 from mmdiffseg.visualization.mode_bars import mode_bars
 
 
@@ -31,8 +33,11 @@ def parse_args() -> Namespace:
     parser = command_line.make_parser(__doc__)
     parser.add_argument('folders', type=Path, nargs='+', help='folders of samples, a row each')
     parser.add_argument('--habits', type=Path, required=True, help='of the data set, a JSON file')
-    parser.add_argument('--num-samples', type=int, help='only the first so many an image')
+    parser.add_argument(
+        '--num-samples', type=command_line.positive, help='only the first so many an image'
+    )
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/mode_census'))
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
     for folder in args.folders:
         if not any(folder.glob('*.npz')):
@@ -77,7 +82,8 @@ def census(folder: Path, habits: dict, classes: list[int], num_samples: int | No
 
 def main(args: Namespace) -> None:
     """Count, print and write."""
-    habits = json.loads(args.habits.read_text())
+    check_new_file(args.out_dir / 'mode_census.json', overwrite=args.overwrite)
+    habits = read_json(args.habits)
     first = sorted(args.folders[0].glob('*.npz'))
     present = [np.unique(read_samples(path)['raters']) for path in first]
     classes = [c for c in np.unique(np.concatenate(present)).tolist() if c]

@@ -30,9 +30,13 @@ def parse_args() -> Namespace:
     parser.add_argument('config', help='of a stochastic head; its test set has raters and weights')
     parser.add_argument('--data-root', help='where the data lie')
     command_line.add_cfg_options(parser)
-    parser.add_argument('--steps', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64, 250])
-    parser.add_argument('--generations', type=int, default=16, help='an image (%(default)s)')
-    parser.add_argument('--images', type=int, help='only the first so many')
+    parser.add_argument(
+        '--steps', type=command_line.positive, nargs='+', default=[1, 2, 4, 8, 16, 32, 64, 250]
+    )
+    parser.add_argument(
+        '--generations', type=command_line.positive, default=16, help='an image (%(default)s)'
+    )
+    parser.add_argument('--images', type=command_line.positive, help='only the first so many')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/perfect_denoiser'))
     args = parser.parse_args()

@@ -48,12 +48,16 @@ def parse_args() -> Namespace:
     parser = command_line.make_parser(__doc__)
     parser.add_argument('--checkpoint', help='Stable Diffusion folder instead of random weights')
     parser.add_argument('--width', type=float, default=1.0, help='of random weights (%(default)s)')
-    parser.add_argument('--size', type=int, default=1024, help='pixels (%(default)s)')
-    parser.add_argument('--sentences', type=int, default=4, help='about one image (%(default)s)')
-    parser.add_argument('--runs', type=int, default=3, help='timed calls of each')
+    parser.add_argument(
+        '--size', type=command_line.positive, default=1024, help='pixels (%(default)s)'
+    )
+    parser.add_argument(
+        '--sentences', type=command_line.positive, default=4, help='about one image (%(default)s)'
+    )
+    parser.add_argument('--runs', type=command_line.positive, default=3, help='timed calls of each')
     parser.add_argument('--warmup', type=int, default=1, help='calls of each before that')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--threads', type=command_line.positive, help='CPU threads')
     args = parser.parse_args()
     if not 1 <= args.sentences <= len(SENTENCES):
         parser.error(f'--sentences {args.sentences}: 1 to {len(SENTENCES)} are there')

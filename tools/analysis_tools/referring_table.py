@@ -23,6 +23,7 @@ from prettytable import PrettyTable
 
 from mmdiffseg.engine import command_line, launch
 from mmdiffseg.models.referring import PrecomputedProposer
+from mmdiffseg.output_dir import check_new_file
 
 
 def parse_args() -> Namespace:
@@ -30,10 +31,13 @@ def parse_args() -> Namespace:
     parser = command_line.make_parser(__doc__)
     parser.add_argument('configs', nargs='+')
     parser.add_argument('--proposals', required=True, help='masks for chance, see the proposers')
-    parser.add_argument('--sentences', type=int, help='so many, spread over the data set (all)')
+    parser.add_argument(
+        '--sentences', type=command_line.positive, help='so many, spread over the data set (all)'
+    )
     parser.add_argument('--data-root', help='instead of what the configs say')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/referring'))
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     return parser.parse_args()
 
 
@@ -62,6 +66,7 @@ def scores(rows: Iterable[list[NDArray]]) -> tuple[float, float]:
 
 def main(args: Namespace) -> None:
     """Test and print."""
+    check_new_file(args.out_dir / 'referring_table.json', overwrite=args.overwrite)
     proposer = PrecomputedProposer(path=args.proposals)
     answers, kinds = {}, []
     for path in args.configs:

@@ -37,6 +37,7 @@ from mmdiffseg.evaluation.mask_smoothing import (
     median_filtered,
     opened_and_closed,
 )
+from mmdiffseg.output_dir import check_new_file
 
 SCORES = ('IoU', 'BIoU', 'mBA', 'changed')
 RESAMPLES = 1000
@@ -61,9 +62,12 @@ def parse_args() -> Namespace:
     parser.add_argument(
         '--regions', action='store_true', help='every connected region is an object of its own'
     )
-    parser.add_argument('--every', type=int, default=1, help='every so many pictures')
+    parser.add_argument(
+        '--every', type=command_line.positive, default=1, help='every so many pictures'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the intervals (%(default)s)')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/refine_table'))
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
     if any('=' not in given for given in args.masks):
         parser.error(f'--masks takes NAME=FOLDER, got {" ".join(args.masks)}')
@@ -184,6 +188,7 @@ def table(records: list[dict]) -> str:
 
 def main(args: Namespace) -> None:
     """Score, print and write."""
+    check_new_file(args.out_dir / 'refine_table.json', overwrite=args.overwrite)
     records = summarise(score_all(args), args.seed)
     print('\n' + table(records))
     args.out_dir.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from prettytable import PrettyTable
 from mmdiffseg.engine import command_line
 from mmdiffseg.evaluation.distributions import image_scores
 from mmdiffseg.evaluation.distributions.sample_files import read_samples
+from mmdiffseg.output_dir import check_new_file
 
 SCORES = ('GED', 'GED_unbiased', 'HM_IoU', 'coherence', 'nearest', 'diversity', 'area_CRPS', 'TV')
 PLOTTED = ('GED', 'HM_IoU', 'coherence', 'diversity')
@@ -38,7 +39,9 @@ def parse_args() -> Namespace:
     """Read and check the command line."""
     parser = command_line.make_parser(__doc__)
     parser.add_argument('folders', type=Path, nargs='+', help='folders of samples, a row each')
-    parser.add_argument('--num-samples', type=int, nargs='+', default=[1, 2, 4, 8, 16])
+    parser.add_argument(
+        '--num-samples', type=command_line.positive, nargs='+', default=[1, 2, 4, 8, 16]
+    )
     parser.add_argument(
         '--classes', type=int, nargs='+', help='labels to compare (all there are but 0)'
     )
@@ -48,12 +51,11 @@ def parse_args() -> Namespace:
         default='agrees',
         help='a class that neither map has (%(default)s)',
     )
-    parser.add_argument('--images', type=int, help='only the first so many')
+    parser.add_argument('--images', type=command_line.positive, help='only the first so many')
     parser.add_argument('--seed', type=int, default=0, help='of controls, intervals (%(default)s)')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/samples_vs_quality'))
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
-    if min(args.num_samples) < 1 or (args.images is not None and args.images < 1):
-        parser.error('--num-samples and --images count from 1')
     names = [folder.name for folder in args.folders]
     if len({*names, *CONTROLS}) < len(names) + len(CONTROLS):
         parser.error(
@@ -190,6 +192,7 @@ def plot(records: list[dict], path: Path) -> None:
 
 def main(args: Namespace) -> None:
     """Score, print and write."""
+    check_new_file(args.out_dir / 'samples_vs_quality.json', overwrite=args.overwrite)
     records = summarise(score_folders(args), args.seed)
     print('\n' + table(records))
     args.out_dir.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,7 @@ from mmdiffseg.compat.checkpoint import load_checkpoint_file
 from mmdiffseg.engine import command_line, launch
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.output_dir import check_new_file
 
 OWN, ALONG, TWIN = 'own chain', 'along chain', 'twin'
 
@@ -54,12 +55,13 @@ def parse_args() -> Namespace:
     parser = command_line.make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--steps', type=int, nargs='+', default=[1, 2, 3, 5, 10])
+    parser.add_argument('--steps', type=command_line.positive, nargs='+', default=[1, 2, 3, 5, 10])
     parser.add_argument(
         '--twin', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='the same model without diffusion'
     )
     parser.add_argument('--data-root', help='where the data lie, instead of what the config says')
     parser.add_argument('--out-dir', type=Path, help='(work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     command_line.add_cfg_options(parser)
     return parser.parse_args()
 
@@ -183,6 +185,8 @@ def build(cfg: Config, checkpoint: str) -> EncoderDecoder:
 
 def main(args: Namespace) -> None:
     """Evaluate, print and write."""
+    out_dir = args.out_dir or Path('work_dirs', Path(args.config).stem)
+    check_new_file(out_dir / 'steps_vs_quality.json', overwrite=args.overwrite)
     cfg = command_line.read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.data_root:
@@ -208,7 +212,6 @@ def main(args: Namespace) -> None:
     curves, latency = evaluate(model, batches, steps, len(classes), twin)
     print('\n' + table(curves, latency))
 
-    out_dir = args.out_dir or Path('work_dirs', Path(args.config).stem)
     out_dir.mkdir(parents=True, exist_ok=True)
     figures = dict(mean_iou=curves, ms_per_image=latency, images=len(loader.dataset))
     (out_dir / 'steps_vs_quality.json').write_text(json.dumps(figures, indent=2))

@@ -28,6 +28,7 @@ from mmdiffseg.apis.model_folder import CONFIG
 from mmdiffseg.apis.pictures import find_sources
 from mmdiffseg.datasets.mask_sources import low_resolution
 from mmdiffseg.engine import command_line
+from mmdiffseg.output_dir import check_new_file
 
 STARTS = ('truth', 'coarse', 'random')
 IGNORE_INDEX = 255
@@ -46,12 +47,15 @@ def parse_args() -> Namespace:
         default=[0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0],
     )
     parser.add_argument('--reads', type=float, default=5.0, help='points of mIoU (%(default)s)')
-    parser.add_argument('--every', type=int, default=1, help='every so many pictures')
+    parser.add_argument(
+        '--every', type=command_line.positive, default=1, help='every so many pictures'
+    )
     parser.add_argument('--out', type=Path, help='model folder to write the strength into')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/strength_curve'))
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
     if args.out and not (args.out / CONFIG).is_file():
-        parser.error(f'{args.out} is no model folder: it has no {CONFIG}')
+        parser.error(f'{args.out} is not a model folder: it has no {CONFIG}')
     return args
 
 
@@ -128,6 +132,7 @@ def table(records: list[dict]) -> str:
 
 def main(args: Namespace) -> None:
     """Measure, choose, print and write."""
+    check_new_file(args.out_dir / 'strength_curve.json', overwrite=args.overwrite)
     records = measure(args)
     strength = choose(records, args.reads)
     print('\n' + table(records))

@@ -35,6 +35,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from mmdiffseg.datasets.files import read_json
 from mmdiffseg.engine import command_line
 
 # id of gtFine's label of each class, in the order of the lists
@@ -70,7 +71,7 @@ def list_path(out: Path, split: str) -> Path:
 
 def read_polyrnn(path: Path) -> Iterator[dict]:
     """Instances of one image as PolygonRNN++ lists them."""
-    for instance in json.loads(path.read_text()):
+    for instance in read_json(path):
         yield dict(
             label=instance['label'],
             file_name='/'.join(PurePosixPath(instance['img_path']).parts[-3:]),
@@ -89,7 +90,7 @@ def read_polyrnn(path: Path) -> Iterator[dict]:
 
 def read_polygons(path: Path) -> Iterator[dict]:
     """Instances of one image from gtFine's polygons, each with the box of its polygon."""
-    content = json.loads(path.read_text())
+    content = read_json(path)
     height, width = content['imgHeight'], content['imgWidth']
     for item in content['objects']:
         if item['label'] not in CLASSES or item.get('deleted'):

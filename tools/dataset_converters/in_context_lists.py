@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -37,9 +37,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', type=Path, help='a text file of names, or of folders, to list')
     parser.add_argument('--suffix', default='.png', help='suffix of the label files')
     parser.add_argument(
-        '--min-area', type=int, default=1, help='leave out what has fewer pixels in a picture'
+        '--min-area',
+        type=command_line.positive,
+        default=1,
+        help='leave out what has fewer pixels in a picture',
     )
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
+    parser.add_argument(
+        '--jobs', type=command_line.positive, default=os.cpu_count(), help='processes'
+    )
     return parser.parse_args()
 
 
@@ -69,6 +74,17 @@ def keys_of(name: str, *, labels: Path, suffix: str, concept: str, min_area: int
     return concept_keys(np.asarray(pixels), name, concept, min_area=min_area)
 
 
+def in_processes(
+    look: Callable[[str], list[str]], names: list[str], jobs: int
+) -> Iterator[list[str]]:
+    """Map names in some processes, or in this one."""
+    if jobs == 1:
+        yield from map(look, names)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(look, names, chunksize=64)
+
+
 def main() -> None:
     """List."""
     args = parse_args()
@@ -87,10 +103,9 @@ def main() -> None:
         min_area=args.min_area,
     )
     lists = {}
-    with ProcessPoolExecutor(args.jobs) as pool:
-        for name, keys in zip(names, pool.map(look, names, chunksize=64), strict=True):
-            for key in keys:
-                lists.setdefault(key, []).append(name)
+    for name, keys in zip(names, in_processes(look, names, args.jobs), strict=True):
+        for key in keys:
+            lists.setdefault(key, []).append(name)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     files[0].write_text(json.dumps(lists))
     files[1].write_text(''.join(f'{name}\n' for name in names))

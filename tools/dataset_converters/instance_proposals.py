@@ -37,7 +37,12 @@ def main() -> None:
     images = {image['id']: image for image in content['images']}
     proposals = {image['file_name']: [] for image in content['images']}
     for annotation in content['annotations']:
-        image = images[annotation['image_id']]
+        image = images.get(annotation['image_id'])
+        if image is None:
+            raise ValueError(
+                f'{args.instances}: annotation {annotation["id"]} is of image '
+                f'{annotation["image_id"]}, which the file does not list'
+            )
         rle = compress(annotation['segmentation'], image['height'], image['width'])
         proposals[image['file_name']].append(
             dict(size=list(rle['size']), counts=rle['counts'].decode())

@@ -46,7 +46,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(
                 f'the pickle asks for {module}.{name}, where dicts, strings and arrays are enough: '
-                'it is no data_lidc.pickle, and is not loaded'
+                'it is not data_lidc.pickle, and is not loaded'
             )
         return super().find_class(module, name)
 
@@ -65,7 +65,7 @@ def read_v1(path: Path) -> list[Case]:
     except pickle.UnpicklingError as error:
         sys.exit(f'{path}: {error}')
     except Exception as error:  # of damaged bytes the unpickler makes errors of many kinds
-        sys.exit(f'{path} is damaged or no pickle: {error!r}')
+        sys.exit(f'{path} is damaged or not a pickle: {error!r}')
     if not isinstance(crops, dict):
         sys.exit(f'{path} holds a {type(crops).__name__}: data_lidc.pickle holds a dict of crops')
     cases = []

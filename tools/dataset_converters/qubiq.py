@@ -11,6 +11,7 @@ Needs nibabel: pip install nibabel.
 import argparse
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,6 @@ from binary_folder import new_folder, show_progress
 from rater_folder import write_case
 
 from mmdiffseg.engine import command_line
-
-try:
-    import nibabel
-except ModuleNotFoundError:
-    sys.exit('QUBIQ is stored as NIfTI, which nibabel reads: pip install nibabel')
 
 SPLITS = dict(train='Training', val='Validation')
 
@@ -44,7 +40,12 @@ def parse_args() -> argparse.Namespace:
 
 def read_plane(path: Path, channel: int) -> np.ndarray:
     """One plane (H, W) of an image of two axes, or of three with the channels first or last."""
-    pixels = np.squeeze(np.asarray(nibabel.load(path).dataobj, np.float64))
+    import nibabel
+
+    try:
+        pixels = np.squeeze(np.asarray(nibabel.load(path).dataobj, np.float64))
+    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+        raise ValueError(f'{path} is damaged or not NIfTI: {error}') from error
     if pixels.ndim == 3:
         axis = int(np.argmin(pixels.shape))
         if channel >= pixels.shape[axis]:
@@ -79,6 +80,8 @@ def outlines(case: Path, task: int | None) -> list[Path]:
 def main() -> None:
     """Write all cases."""
     args = parse_args()
+    if find_spec('nibabel') is None:
+        sys.exit('QUBIQ is stored as NIfTI, which nibabel reads: pip install nibabel')
     cases = [
         (split, case)
         for split, name in SPLITS.items()

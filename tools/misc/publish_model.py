@@ -25,11 +25,12 @@ def parse_args() -> Namespace:
     return parser.parse_args()
 
 
-def publishable(checkpoint: dict) -> dict:
+def publishable(checkpoint: dict, source: Path) -> dict:
     """Weights on the CPU, with the classes, the palette and the config they were trained with.
 
     Args:
         checkpoint: As mmengine saves it.
+        source: Its file, for the message.
 
     Raises:
         ValueError: If it does not say what data and config it is from.
@@ -38,10 +39,13 @@ def publishable(checkpoint: dict) -> dict:
     missing = [key for key in ('dataset_meta', 'cfg') if not meta.get(key)]
     if missing:
         raise ValueError(
-            f'the checkpoint does not hold meta.{" and meta.".join(missing)}: publish one that '
+            f'{source} does not hold meta.{" and meta.".join(missing)}: publish a checkpoint that '
             'tools/train.py wrote'
         )
-    cfg = Config(read_config(meta['cfg']))  # data: text of a file is never run
+    try:
+        cfg = Config(read_config(meta['cfg']))  # data: text of a file is never run
+    except ValueError as error:
+        raise ValueError(f'the config stored in {source} is not used: {error}') from error
     for key in ('work_dir', 'load_from', 'resume'):  # about the run, not the model
         cfg.pop(key, None)
     return dict(
@@ -63,7 +67,7 @@ def main(args: Namespace) -> None:
     from mmdiffseg.compat.checkpoint import load_checkpoint_file
 
     buffer = io.BytesIO()
-    torch.save(publishable(load_checkpoint_file(args.in_file)), buffer)
+    torch.save(publishable(load_checkpoint_file(args.in_file), args.in_file), buffer)
     digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
     path = args.out_file.with_name(f'{args.out_file.stem}-{digest[:8]}.pth')
     with path.open('xb') as file:  # x: refuses to overwrite

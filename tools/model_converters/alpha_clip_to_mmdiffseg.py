@@ -94,7 +94,9 @@ def convert_file(
     """
     weights = load_checkpoint_file(src, trust=trust)['state_dict']
     if not {PICTURE, MASK, 'transformer.resblocks.0.mlp.c_fc.weight'} <= weights.keys():
-        raise ValueError(f'{src} is no vision tower of Alpha-CLIP: it lacks {PICTURE} or {MASK}')
+        raise ValueError(
+            f'{src} is not the vision tower of Alpha-CLIP: it lacks {PICTURE} or {MASK}'
+        )
     converted = convert(weights)
     transformers = import_extra('transformers')
     config = transformers.CLIPVisionConfig(**visible_settings(converted))

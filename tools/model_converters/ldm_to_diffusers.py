@@ -108,7 +108,9 @@ def build(
         ValueError: It is not of such a model.
     """
     if f'{UNET}input_blocks.0.0.weight' not in weights:
-        raise ValueError(f'{source} is no Stable Diffusion: it lacks {UNET}input_blocks.0.0.weight')
+        raise ValueError(
+            f'{source} is not a Stable Diffusion checkpoint: it lacks {UNET}input_blocks.0.0.weight'
+        )
     from diffusers.loaders import single_file_utils as diffusers_names
 
     models = {}

@@ -1,11 +1,12 @@
-"""Convert a checkpoint of OpenAI's CLIP (a vision transformer) to a folder of transformers.
+r"""Convert a checkpoint of OpenAI's CLIP (a vision transformer) to a folder of transformers.
 
-    python tools/model_converters/openai_clip_to_transformers.py ViT-B-16.pt checkpoints/clip-b-16
-    python tools/model_converters/openai_clip_to_transformers.py ViT-B-16.pt --check
+    python tools/model_converters/openai_clip_to_transformers.py ViT-B-16.pt checkpoints/clip-b-16 \
+        --trust
+    python tools/model_converters/openai_clip_to_transformers.py ViT-B-16.pt --check --trust
 
 SRC is the archive that OpenAI published, or a file with its state dict; the size of the model is
-read off the weights. The folder gets the tokenizer as well. ``--check`` compares names and shapes
-with the model and writes nothing.
+read off the weights. The archive is a program, hence ``--trust``. The folder gets the tokenizer as
+well. ``--check`` compares names and shapes with the model and writes nothing.
 """
 
 import re
@@ -116,7 +117,7 @@ def build(weights: dict[str, Tensor], *, source: str) -> 'CLIPModel':
     """
     if 'visual.class_embedding' not in weights:
         raise ValueError(
-            f'{source} is no CLIP with a vision transformer: it lacks visual.class_embedding'
+            f'{source} is not a CLIP with a vision transformer: it lacks visual.class_embedding'
         )
     weights = convert(weights)
     with next(iter(weights.values())).device:
@@ -129,9 +130,17 @@ def load_openai(path: str, *, trust: bool) -> dict[str, Tensor]:
     """Read the state dict of OpenAI's archive, or of a plain file."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
-                # a program, of which only the weights are taken; it is not run
+            is_program = any(name.endswith('/constants.pkl') for name in archive.namelist())
+        if is_program and not trust:
+            raise ValueError(
+                f'{path} is a TorchScript program, which can run code when read: if you trust '
+                'where it comes from, allow that with `--trust`'
+            )
+        if is_program:
+            try:
                 return torch.jit.load(path, map_location='cpu').state_dict()
+            except RuntimeError as error:
+                raise ValueError(f'{path} is damaged or not TorchScript: {error}') from error
     return load_weights(path, trust=trust)
 
 

@@ -41,7 +41,8 @@ def unet_weights(checkpoint: object, source: str) -> dict[str, Tensor]:
     weights = {name.removeprefix('module.'): value for name, value in weights.items()}
     if not {'conv_in.weight', 'encoder_hid_proj.weight'} <= weights.keys():
         raise ValueError(
-            f'{source} is no checkpoint of LDIS: it lacks conv_in.weight or encoder_hid_proj.weight'
+            f'{source} is not an LDIS checkpoint: it lacks conv_in.weight or '
+            'encoder_hid_proj.weight'
         )
     return {name: value.to(torch.float32, copy=True) for name, value in weights.items()}
 

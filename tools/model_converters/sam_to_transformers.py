@@ -113,7 +113,8 @@ def build(weights: dict[str, Tensor], *, source: str) -> 'SamModel':
     """
     if 'image_encoder.patch_embed.proj.weight' not in weights:
         raise ValueError(
-            f'{source} is no Segment Anything: it lacks image_encoder.patch_embed.proj.weight'
+            f'{source} is not a Segment Anything checkpoint: it lacks '
+            'image_encoder.patch_embed.proj.weight'
         )
     weights = convert(weights)
     config = config_of(weights)

@@ -282,7 +282,7 @@ def convert_file(
     weights = convert(load_checkpoint_file(src, trust=trust)['state_dict'])
     if not {'backbone.conv_first.weight', f'{UNET}.out.2.weight'} <= weights.keys():
         raise ValueError(
-            f'{src} is no SegDiff checkpoint: it lacks rrdb.conv_first.weight or out.2.weight'
+            f'{src} is not a SegDiff checkpoint: it lacks rrdb.conv_first.weight or out.2.weight'
         )
     visible, args, hidden, notes = visible_settings(weights), {}, {}, []
     learn_variance = visible[HEAD].get('learn_variance', False)

@@ -58,7 +58,7 @@ def convert_file(
     stem = weights.get(STEM.replace(OURS, THEIRS))
     if stem is None or stem.shape[1] != 4:
         raise ValueError(
-            f'{src} is no checkpoint of SegRefiner: it has no {STEM.replace(OURS, THEIRS)} of 4 '
+            f'{src} is not a SegRefiner checkpoint: it has no {STEM.replace(OURS, THEIRS)} of 4 '
             f'channels, but {", ".join(list(weights)[:3])}, ...'
         )
     config = read_model_config(config_path or CONFIG)

@@ -70,7 +70,7 @@ def _weights(sampler: Sampler, seen: list[Coefficients], then: Coefficients) -> 
         weights = sampler.step(steps, then, noise).flatten()
         if not torch.allclose(weights[:-1] @ mixture, weights[-1]):
             raise ValueError(
-                f'a step of {type(sampler).__name__} is no weighted sum of maps, so a runtime '
+                f'a step of {type(sampler).__name__} is not a weighted sum of maps, so a runtime '
                 'cannot follow it: sample with another one, such as DDIMSampler'
             )
         return weights[:-1]

@@ -102,6 +102,10 @@ def look_into(
             f'classes={tuple(names)} names {len(names)} classes and the masks have {number} '
             f'(values {_listed(values)}): name each of them, background first'
         )
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f'classes={tuple(names)} has a name twice: give each class a name of its own'
+        )
     shares = pixels / pixels.sum()
     return Facts(
         classes=names,
@@ -167,7 +171,7 @@ def _picture(path: Path) -> Iterator[Image.Image]:
             yield picture
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(
-            f'{path} is damaged or no picture: get it again, or remove it ({error})'
+            f'{path} is damaged or not a picture: get it again, or remove it ({error})'
         ) from error
 
 

@@ -180,7 +180,7 @@ def _digest(name: str) -> str:
 def _folder(path: str | Path, what: str) -> Path:
     folder = Path(path).expanduser().resolve()
     if not folder.is_dir():
-        raise FileNotFoundError(f'{what}={str(path)!r} is no folder')
+        raise FileNotFoundError(f'{what}={str(path)!r} is not a folder')
     return folder
 
 

@@ -90,7 +90,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
-        raise ValueError('the request is no JSON') from None
+        raise ValueError('the request is not JSON') from None
     if not isinstance(asked, dict):
         raise ValueError('the request must be a JSON object')
     readers = _readers(limits)
@@ -184,7 +184,7 @@ def check_picture(content: bytes, name: str, limits: Limits) -> None:
             width, height = picture.size
     except Exception:  # decoders raise what they like
         raise ValueError(
-            f'{name} is no picture that can be read: give a {", ".join(FORMATS[:-1])} or '
+            f'{name} is not a picture that can be read: give a {", ".join(FORMATS[:-1])} or '
             f'{FORMATS[-1]} file'
         ) from None
     if width * height > limits.pixels:

@@ -66,11 +66,19 @@ def concept_keys(
         kind: Kind of concept.
         background: The class that is none; None if every class is one.
         min_area: Leave out what has fewer pixels.
+
+    Raises:
+        ValueError: Labels that should be class ids have channels.
     """
     folder = str(PurePath(name).parent)
     if kind == 'folder':
         mask = labels[..., 0] if labels.ndim == 3 else labels
         return [folder] if (mask >= OBJECT).sum() >= min_area else []
+    if labels.ndim != 2:
+        raise ValueError(
+            f'the labels of {name} are in colours, of shape {labels.shape}: class ids have one '
+            'channel'
+        )
     values, areas = np.unique(labels, return_counts=True)
     found = values[areas >= min_area].tolist()
     classes = [c for c in found if c not in (background, IGNORED)]

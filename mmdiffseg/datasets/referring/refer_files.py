@@ -40,7 +40,7 @@ def read_refs(path: str | Path) -> list[dict]:
                 refs = _Unpickler(file, encoding='utf-8').load()
             except Exception as error:  # of damaged bytes pickle makes errors of many kinds
                 kind = pickle.UnpicklingError if 'and is not loaded' in str(error) else ValueError
-                raise kind(f'{path} is damaged or no list of references: {error}') from error
+                raise kind(f'{path} is damaged or not a list of references: {error}') from error
     if not isinstance(refs, list) or not all(
         isinstance(ref, dict) and 'sentences' in ref for ref in refs
     ):

@@ -21,7 +21,7 @@ def _read(path: str, backend_args: dict | None) -> NDArray | dict[str, NDArray]:
         # arrays of a .npz are read when asked for: here, where damage is noticed
         return content if isinstance(content, np.ndarray) else dict(content)
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f'{path} is damaged or no file of numpy: {error}') from error
+        raise ValueError(f'{path} is damaged or not a numpy file: {error}') from error
 
 
 @TRANSFORMS.register_module()

@@ -8,7 +8,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from mmdiffseg.models.weights import load_exactly
+from mmdiffseg.models.weights import check_kinds, load_exactly
 from mmdiffseg.registry import HOOKS
 
 FSDP_PREFIX = '_fsdp_wrapped_module.'
@@ -36,22 +36,27 @@ class CheckpointMatchHook(Hook):
             ValueError: If they differ and ``strict`` is set, or a training is to go on from a file
                 without its state.
         """
-        if runner._resume and not {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys():
+        source = str(runner._load_from)
+        meta = checkpoint.get('meta', {})
+        if runner._resume and not ({'epoch', 'iter'} <= meta.keys() and 'optimizer' in checkpoint):
             raise ValueError(
-                'The checkpoint holds weights, but no state of a training to go on with: start a '
-                'new one from it by --cfg-options load_from=FILE, without --resume'
+                f'{source} holds weights, but no state of a training to go on with: start a new '
+                f'one from it by --cfg-options load_from={source}, without --resume'
             )
         model = runner.model
         weights = checkpoint.get('state_dict', checkpoint)
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
-        try:
-            if isinstance(model, FullyShardedDataParallel):
-                _compare_names(model, weights)
-                return
+        sharded = isinstance(model, FullyShardedDataParallel)
+        if not sharded:
             while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
                 model = model.module
-            # as in mmengine, the counters of batch norm layers may be missing
-            load_exactly(model, weights, source='The checkpoint', fresh=r'.*num_batches_tracked')
+            check_kinds(model, weights, source=source)  # whatever is fine-tuned
+        try:
+            if sharded:
+                _compare_names(model, weights, source)
+            else:
+                # as in mmengine, the counters of batch norm layers may be missing
+                load_exactly(model, weights, source=source, fresh=r'.*num_batches_tracked')
         except ValueError as error:
             mismatch = f'{error}{_other_classes(runner, checkpoint)}'
             if self.strict:
@@ -74,14 +79,14 @@ def _other_classes(runner: Runner, checkpoint: dict) -> str:
     return ''
 
 
-def _compare_names(model: FullyShardedDataParallel, weights: dict) -> None:
+def _compare_names(model: FullyShardedDataParallel, weights: dict, source: str) -> None:
     """Look for all that trains: a process holds slices of it, so that shapes wait for the load."""
     parameters = model.named_parameters()
     names = [name.replace(FSDP_PREFIX, '') for name, p in parameters if p.requires_grad]
     missing = [name for name in names if name not in weights]
     if missing:
         raise ValueError(
-            f'The checkpoint does not fit {type(model.module).__name__}: {len(missing)} missing '
+            f'{source} does not fit {type(model.module).__name__}: {len(missing)} missing '
             f'({missing[0]}, ...). Check that the config describes the model these weights were '
             'trained with.'
         )

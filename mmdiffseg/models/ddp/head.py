@@ -21,7 +21,9 @@ def check_sample_range(sample_range: tuple[float, float]) -> None:
     """
     pair = isinstance(sample_range, list | tuple) and len(sample_range) == 2
     if not pair or not 0 <= sample_range[0] < sample_range[1] <= 1:
-        raise ValueError(f'sample_range must rise within [0, 1], got {sample_range}')
+        raise ValueError(
+            f'sample_range must be (low, high) with 0 <= low < high <= 1, got {sample_range}'
+        )
 
 
 class DDPBaseHead(DiffusionHead, BaseDecodeHead):

@@ -45,7 +45,7 @@ def _load(kind: str, source: str, part: str, **options):
         )
     folder = Path(source, part)
     if not folder.is_dir() and (Path(source).is_dir() or is_path(source)):
-        raise FileNotFoundError(f'there is no folder {folder} to load {kind} from')
+        raise FileNotFoundError(f'there is not a folder {folder} to load {kind} from')
     try:
         return loader.from_pretrained(source, subfolder=part, trust_remote_code=False, **options)
     except OSError as error:

@@ -30,7 +30,8 @@ def check_sentence(tokenizer: 'PreTrainedTokenizerBase', text: str, root: Root) 
     ids, limit = token_ids(tokenizer, text), tokenizer.model_max_length - 2
     if len(ids) > limit:
         raise ValueError(
-            f'{text!r} has {len(ids)} tokens, but the text encoder reads {limit}: shorten it'
+            f'the sentence {text[:40]!r}... has {len(ids)} tokens and the text encoder reads '
+            f'{limit}: shorten it'
         )
 
     def unknown(words: str) -> bool:

@@ -258,6 +258,8 @@ def _check_options(
     levels: int, attention_downsample: Sequence[int], fusion: str, fusion_level: int
 ) -> None:
     """Refuse options that do not fit together."""
+    if levels == 0:
+        raise ValueError('channel_mult must have at least one level, got ()')
     factors = [2**level for level in range(levels)]
     if not set(attention_downsample) <= set(factors):
         raise ValueError(

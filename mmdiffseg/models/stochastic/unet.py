@@ -86,6 +86,8 @@ class CCDMUNet(BaseModule):
     ) -> None:
         super().__init__()
         levels = len(channel_mult)
+        if levels == 0:
+            raise ValueError('channel_mult must have at least one level, got ()')
         factors = [2**level for level in range(levels)]
         if not set(attention_downsample) <= set(factors):
             raise ValueError(

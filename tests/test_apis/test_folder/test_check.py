@@ -143,7 +143,7 @@ def test_damaged_files(draw, tmp_path, folder):
     file = folders[folder] / 'p1.png'
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=f'{file} is damaged or no picture: get it again'):
+    with pytest.raises(ValueError, match=f'{file} is damaged or not a picture: get it again'):
         look(folders)
 
 

@@ -88,7 +88,7 @@ def test_hidden_files_are_passed_over(touch):
 
 
 def test_missing_and_empty_folders(touch, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"images='nowhere' is no folder"):
+    with pytest.raises(FileNotFoundError, match=r"images='nowhere' is not a folder"):
         pair_files('nowhere', tmp_path)
     images, masks = touch('images/notes.txt', 'masks/a.png')
     with pytest.raises(FileNotFoundError, match='no picture in .*images: it must hold files that'):

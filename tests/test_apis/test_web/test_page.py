@@ -132,7 +132,7 @@ def test_errors_are_shown_and_the_page_goes_on(model, serve_page, open_page, pic
         page.wait_for_selector('#go:enabled')
         assert 'this browser cannot show it' in page.inner_text('#hint')
         ask(page)
-        assert 'notes.txt is no picture that can be read' in page.inner_text('#error')
+        assert 'notes.txt is not a picture that can be read' in page.inner_text('#error')
         drop(page, png(picture))
         page.wait_for_selector('#hint:has-text("a.png")')
         ask(page)

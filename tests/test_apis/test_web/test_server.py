@@ -156,7 +156,7 @@ def test_text_and_examples_reach_the_model(client, model, picture):
     [
         (dict(image=None), 'the picture picture is missing'),
         (dict(image='???'), 'the picture picture is damaged'),
-        (dict(image=base64.b64encode(b'%!PS-Adobe EPSF').decode()), 'is no picture that can be'),
+        (dict(image=base64.b64encode(b'%!PS-Adobe EPSF').decode()), 'is not a picture that can be'),
         (dict(name='x' * 400), 'name may have 300 letters here, got 400'),
         (dict(name=3), 'name must be a text, got 3'),
         (dict(steps=0), 'steps must be a whole number from 1 to 20 here, got 0'),

@@ -251,7 +251,7 @@ def test_a_damaged_file_of_an_episode_is_named(build, label_root, label_source, 
         dataset={**label_source, 'data_root': str(root)}, episodes='pairs', lists='lists.json'
     )
     (root / name).write_bytes(b'')
-    with pytest.raises(ValueError, match=rf'{name} \(0 bytes\) is damaged or no picture'):
+    with pytest.raises(ValueError, match=rf'{name} \(0 bytes\) is damaged or not a picture'):
         for i in range(len(data)):
             data[i]
 

@@ -267,7 +267,7 @@ def test_ablations_train_and_predict(encoder, schedule):
         (dict(max_batch=0), 'max_batch must be at least 1, got 0'),
         (
             dict(sample_range=(0.5, 0.2)),
-            r'sample_range must rise within \[0, 1\], got \(0.5, 0.2\)',
+            r'sample_range must be \(low, high\) with 0 <= low < high <= 1, got \(0.5, 0.2\)',
         ),
         (dict(accumulation='logits'), "accumulation must be False or 'prob', got 'logits'"),
     ],

@@ -140,7 +140,7 @@ def test_texts(build):
     assert features.shape == (2, 8)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(2))
     torch.testing.assert_close(model.encode_text(['circle'])[0], features[1])
-    with pytest.raises(ValueError, match='11 tokens, but the text encoder reads 10'):
+    with pytest.raises(ValueError, match='11 tokens and the text encoder reads 10'):
         model.check('red ' * 11, Root('red', 0))
     (note,) = model.check('the zebra', Root('zebra', 4))
     assert "does not know 'zebra', the word that 'the zebra' is about" in note
@@ -154,5 +154,5 @@ def test_nothing_to_see(build, image, masks):
 
 
 def test_missing_folder():
-    with pytest.raises(FileNotFoundError, match='there is no folder nowhere'):
+    with pytest.raises(FileNotFoundError, match='there is not a folder nowhere'):
         MaskedCLIP(checkpoint='./nowhere')

@@ -26,7 +26,7 @@ def test_position_of_the_last_token_of_the_root(tokenizer, text, root, match, po
     [
         ('', 'must say something'),
         ('zebra unicorn', "knows no word of 'zebra unicorn'"),
-        ('red ' * 11, 'has 11 tokens, but the text encoder reads 10'),
+        ('red ' * 11, 'has 11 tokens and the text encoder reads 10'),
     ],
 )
 def test_bad_sentences(tokenizer, text, fault):
