@@ -226,6 +226,17 @@ def test_other_formats_say_the_same(name, format, library, tmp_path):
     assert (found['labels'] == expected['labels']).mean() > 0.999
 
 
+def test_weights_in_sixteen_bits(tmp_path):
+    segmenter, shown = build('plain', channels=128), picture(33, 50)
+    segmenter.meta['guarantee'] = dict(kind='threshold')
+    folder = export(segmenter, tmp_path / 'model', weights='fp16')
+    runtime = load(folder, threads=1)
+    found = runtime.predict(shown, **runtime.settings)
+    expected = eager(segmenter, shown)
+    assert 1e-6 < np.abs(found['probability'] - expected['probability']).max() < 1e-3
+    assert 'guarantee' not in runtime.meta  # it was calibrated with other weights
+
+
 def test_a_fixed_size_is_kept(tmp_path):
     runtime = load(export(build('plain'), tmp_path / 'model', size=(40, 48)))
     assert runtime(picture(33, 30).pixels).labels.shape == (33, 30)
@@ -258,6 +269,8 @@ def test_results_of_runtime_and_names_of_settings(exported):
         (dict(format='tflite'), ValueError, "format must be one of .* got 'tflite'"),
         (dict(precision='int4'), ValueError, "precision must be 'fp32' or 'int8', got 'int4'"),
         (dict(precision='int8'), ValueError, 'calibration=FOLDER'),
+        (dict(weights='bf16'), ValueError, "weights must be 'fp32' or 'fp16', got 'bf16'"),
+        (dict(weights='fp16', format='torch'), ValueError, "leave it out with format='torch'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(tmp_path, options, error, message):
