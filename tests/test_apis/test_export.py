@@ -14,6 +14,8 @@ from mmseg.structures import SegDataSample
 from mmdiffseg import cli
 from mmdiffseg.apis.export import export
 from mmdiffseg.apis.pictures import Picture
+from mmdiffseg.apis.web.answers import describe, time_limit
+from mmdiffseg.apis.web.questions import Limits
 from mmdiffseg.registry import MODELS
 from mmdiffseg.runtime import load
 
@@ -321,6 +323,24 @@ def test_int8_stays_near(tmp_path):
     found = runtime.predict(shown[0], **runtime.settings)
     expected = eager(segmenter, shown[0])['probability']
     assert 1e-6 < np.abs(found['probability'] - expected).max() < 0.1
+
+
+def test_an_exported_model_can_be_served(exported, monkeypatch):
+    folder = exported('flow')[1]
+    served = []
+    monkeypatch.setattr('mmdiffseg.apis.serve.serve', lambda model, **where: served.append(model))
+    args = cli.parse_args(['serve', str(folder)])
+    args.run(args)
+    (runtime,) = served
+    told = describe(runtime, Limits())
+    assert (told['asks'], told['films'], told['refines']) == (None, False, False)
+    assert told['settings'] == dict(steps=3, generations=3, seed=0)
+    with pytest.raises(TimeoutError, match='more than 0 s'), time_limit(0.0, runtime):
+        runtime(picture(16, 16).pixels)
+    runtime(picture(16, 16).pixels)
+    args = cli.parse_args(['serve', str(folder), '--device', 'cuda'])
+    with pytest.raises(ValueError, match='is an exported model: leave --device out'):
+        args.run(args)
 
 
 def test_the_command_hands_its_options_on(tmp_path, monkeypatch, capsys):

@@ -20,7 +20,6 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from mmdiffseg.engine.measure import environment
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.output_dir import check_new_file
 from mmdiffseg.runtime import load as load_exported
+from mmdiffseg.runtime.folder import LOOP_FILE
 from mmdiffseg.runtime.segmenter import ExportedSegmenter
 
 Call = Segmenter | ExportedSegmenter
@@ -71,6 +71,9 @@ def parse_args() -> Namespace:
         '--threads', type=command_line.positive, nargs='+', default=[1], help='one run for each'
     )
     parser.add_argument('--weights', choices=['fp32', 'fp16'], default='fp32', help='of onnx')
+    parser.add_argument(
+        '--exports', type=Path, help='keep the exports there, and take those of an earlier run'
+    )
     parser.add_argument('--out', type=Path, help='write the figures there, as JSON')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier --out')
     return parser.parse_args()
@@ -124,6 +127,8 @@ def make_ways(args: Namespace, folder: Path) -> dict[str, Callable[[int], Call]]
             options.update(weights=args.weights)
         if args.fixed:
             options['size'] = tuple(args.fixed)
+        if (folder / way / LOOP_FILE).is_file():
+            return folder / way
         return read().export(folder / way, **options)
 
     ways = {}
@@ -134,7 +139,8 @@ def make_ways(args: Namespace, folder: Path) -> dict[str, Callable[[int], Call]]
                 compile_parts(segmenter.model)
             ways[way] = lambda threads, model=segmenter: model
         else:
-            ways[way] = partial(load_exported, exported(way))
+            path = exported(way)
+            ways[way] = lambda threads, path=path: load_exported(path, threads=threads)
     return ways
 
 
@@ -253,7 +259,7 @@ def main(args: Namespace) -> None:
     print(', '.join(f'{name} {value}' for name, value in known.items()))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        ways = make_ways(args, Path(folder))
+        ways = make_ways(args, args.exports or Path(folder))
         for threads in args.threads:
             rows += (part := tabulate(measure(ways, args, threads), args, threads))
             print_table(part)
