@@ -40,9 +40,9 @@ def _load(args: argparse.Namespace) -> Any:
 
     if not (Path(args.model) / LOOP_FILE).is_file():
         return load_model(args)
-    options = dict(checkpoint=args.checkpoint, device=args.device)
-    for name, value in options.items():
-        if value is not None:
+    fixed = dict(checkpoint=None, device=None, precision='fp32')
+    for name, value in fixed.items():
+        if getattr(args, name) != value:
             raise ValueError(f'{args.model} is an exported model: leave --{name} out')
     from mmdiffseg.runtime import load
 
