@@ -11,8 +11,8 @@ SMALLEST = 2048
 def halve_weights(model: Any) -> None:
     """Store the weights of an ONNX model as float16, in place; it computes in float32 as before.
 
-    A ``Cast`` follows each stored weight. A runtime folds it where it loads the graph, so that
-    nothing is slower. (``onnxruntime.transformers.float16`` can write the same, but it rounds every
+    A ``Cast`` follows each stored weight, which onnxruntime computes once, where it loads the
+    graph. (``onnxruntime.transformers.float16`` can write the same, but it rounds every
     constant of a graph and cuts large weights off.)
 
     Args:
