@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from mmdiffseg.apis.exporting.graphs import (
 )
 from mmdiffseg.apis.exporting.int8 import quantise_graphs
 from mmdiffseg.apis.exporting.loop import chain_rows
+from mmdiffseg.apis.exporting.sizes import ROWS, find_sizes, shape_rule
 from mmdiffseg.apis.exporting.store import store
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws
@@ -38,9 +41,6 @@ from mmdiffseg.version import __version__
 
 #: step counts that a runtime can be asked for, besides the model's own
 STEPS = (*range(1, 11), 25)
-#: pictures that free sizes are found with: multiples of every stride in use, no two numbers alike
-SIZES = ((64, 96), (96, 128))
-ROWS = (2, 3)
 
 
 @torch.no_grad()
@@ -53,6 +53,7 @@ def export(
     steps: Iterable[int] | None = None,
     deform_attn: str = 'grid_sample',
     precision: str = 'fp32',
+    weights: str = 'fp32',
     calibration: Any = None,
     overwrite: bool = False,
 ) -> Path:
@@ -73,6 +74,8 @@ def export(
         deform_attn: How deformable attention is written: ``grid_sample`` or ``gather``.
         precision: ``fp32``, or ``int8`` for ``onnx``, whose activations are scaled by the pictures
             of ``calibration``. The first and the last convolution of a graph stay in fp32.
+        weights: ``fp32``, or ``fp16`` for files of half the size. The graphs compute in fp32 in
+            either case. A guarantee is left out: it was calibrated with other weights.
         calibration: For int8, a few pictures like those to come: all that a :class:`Segmenter`
             takes.
         overwrite: Write into a folder that holds other files.
@@ -82,6 +85,7 @@ def export(
 
     Raises:
         FileExistsError: The folder is not empty.
+        OverflowError: A weight is too large for fp16.
         RuntimeError: A graph cannot be stored, or says something else than the model.
         TypeError: The model is of a kind that cannot be exported.
         ValueError: ``format`` is unknown, or the test pipeline cannot be repeated.
@@ -104,6 +108,13 @@ def export(
         )
     if size is not None and not (len(size) == 2 and all(type(n) is int and n > 0 for n in size)):
         raise ValueError(f'size must be (height, width) of at least 1 pixel, got {size}')
+    if weights not in ('fp32', 'fp16'):
+        raise ValueError(f"weights must be 'fp32' or 'fp16', got {weights!r}")
+    if weights == 'fp16' and (format == 'torch' or precision == 'int8'):
+        raise ValueError(
+            "weights='fp16' is for graphs in onnx or openvino that compute in fp32: leave it out "
+            f'with format={format!r}, precision={precision!r}'
+        )
     model = segmenter.model
     if next(model.parameters()).device.type != 'cpu':
         raise ValueError("a model is exported from the CPU: load it with device='cpu'")
@@ -112,20 +123,25 @@ def export(
         mmdiffseg=__version__,
         format=format,
         precision=precision,
+        weights=weights,
         size=list(size) if size else None,
         pictures=describe_pictures(model, segmenter.config),
         windows=describe_windows(model),
         readout=readout,
         defaults=describe_defaults(model.decode_head),
         align_corners=model.align_corners,
-        meta=_kept_meta(segmenter.meta, precision),
+        meta=_kept_meta(segmenter.meta, exact=(precision, weights) == ('fp32', 'fp32')),
     )
     folder = claim_output_dir(folder, overwrite=overwrite)
     training = model.training
     model.eval()
     try:
         with deform_attn_impl(deform_attn):
-            loop.update(_write_graphs(model, folder, format, size, readout['kind']))
+            divisor = _divisor(loop['pictures'], loop['windows'])
+            sizes, gridded = find_sizes(size, divisor)
+            options = dict(format=format, weights=weights, gridded=gridded)
+            write = partial(store, folder=folder, **options)
+            loop.update(_write_graphs(model, write, sizes, readout['kind']))
         if precision == 'int8':
             quantise_graphs(segmenter, folder, loop['graphs'], calibration)
     finally:
@@ -138,9 +154,9 @@ def export(
     return folder
 
 
-def _kept_meta(meta: dict, precision: str) -> dict:
-    """What is known of a model; a guarantee was calibrated in fp32."""
-    return {k: v for k, v in meta.items() if (k, precision) != ('guarantee', 'int8')}
+def _kept_meta(meta: dict, *, exact: bool) -> dict:
+    """What is known of a model; a guarantee holds for the weights it was calibrated with."""
+    return {name: value for name, value in meta.items() if exact or name != 'guarantee'}
 
 
 def _chains(head: DiffusionHead, steps: Iterable[int] | None) -> dict[str, list[dict]]:
@@ -154,17 +170,23 @@ def _chains(head: DiffusionHead, steps: Iterable[int] | None) -> dict[str, list[
     return {str(count): chain_rows(head.diffusion_sampler, count) for count in counts}
 
 
+def _divisor(pictures: dict, windows: dict | None) -> int | None:
+    """What the sizes of all images that a graph is given are multiples of."""
+    if not pictures['pad_divisor']:
+        return None
+    return math.gcd(pictures['pad_divisor'], *(windows['size'] if windows else ()))
+
+
 def _write_graphs(
-    model: nn.Module, folder: Path, format: str, size: tuple[int, int] | None, readout: str
+    model: nn.Module, store: Callable[..., dict], sizes: list[tuple[int, int]], readout: str
 ) -> dict:
     """Write the graphs of a model, and say how they belong together."""
     # not zeros: what is compared must not be trivial
     generator = torch.Generator().manual_seed(0)
-    sizes = [size, size] if size else SIZES
     images = [torch.randn(1, 3, *each, generator=generator) for each in sizes]
 
     def write(name: str, graphs: list[Graph], examples: list[tuple[Tensor, ...]]) -> dict:
-        return store(graphs[0], folder, name, format=format, example=examples[0], other=examples[1])
+        return store(graphs[0], name=name, example=examples[0], other=examples[1])
 
     head = model.decode_head
     if not isinstance(head, DiffusionHead):
@@ -174,7 +196,7 @@ def _write_graphs(
     encoded = [encoder.encode(image) for image in images]
     graphs = dict(encoder=write('encoder', [encoder], [(image,) for image in images]))
     shapes = [shape for _, shape in encoded]
-    described = dict(graphs=graphs, map=_rule(shapes, sizes))
+    described = dict(graphs=graphs, map=shape_rule(shapes, sizes))
     make = _draw_graph if isinstance(head, DirectHead) else _step_graph
     steps, more = zip(
         *(
@@ -187,7 +209,7 @@ def _write_graphs(
     described.update(more[0])
     if isinstance(head, DirectHead):
         described['draws'] = [
-            dict(first, shape=_rule([first['shape'], second['shape']], sizes))
+            dict(first, shape=shape_rule([first['shape'], second['shape']], sizes))
             for first, second in zip(more[0]['draws'], more[1]['draws'], strict=True)
         ]
     return described
@@ -260,28 +282,3 @@ def _draw_graph(
         for name, value in recorder.drawn.items()
     ]
     return graph, dict(kind='draw', draws=draws)
-
-
-def _rule(shapes: list[tuple[int, ...]], sizes: list[tuple[int, int]]) -> list:
-    """How a shape follows from the size of a picture.
-
-    A number is fixed; ``['H', 4]`` is a quarter of the picture's height, rounded up.
-    """
-    rule = []
-    for dim, other in zip(*shapes, strict=True):
-        if dim == other:
-            rule.append(dim)
-            continue
-        for axis, name in enumerate('HW'):
-            stride = max(sizes[0][axis] // dim, 1)
-            if all(
-                -(-size[axis] // stride) == n for size, n in zip(sizes, (dim, other), strict=True)
-            ):
-                rule.append([name, stride])
-                break
-        else:
-            raise ValueError(
-                f'maps of {shapes[0]} and {shapes[1]} do not follow from pictures of {sizes[0]} '
-                f'and {sizes[1]}: give a fixed size, such as size=(512, 512)'
-            )
-    return rule

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--steps', type=int, nargs='+', help='step counts that can be asked for (1 to 10 and 25)'
     )
     parser.add_argument('--precision', choices=['fp32', 'int8'], default='fp32')
+    parser.add_argument(
+        '--weights', choices=['fp32', 'fp16'], default='fp32', help='how weights are stored'
+    )
     parser.add_argument('--calibration', metavar='FOLDER', help='a few pictures, for int8')
     parser.add_argument('--deform-attn', choices=['grid_sample', 'gather'], default='grid_sample')
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier export')
@@ -46,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
         size=tuple(args.size) if args.size else None,
         steps=args.steps,
         precision=args.precision,
+        weights=args.weights,
         calibration=args.calibration,
         deform_attn=args.deform_attn,
         overwrite=args.overwrite,

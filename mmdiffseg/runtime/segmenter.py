@@ -32,13 +32,22 @@ class ExportedSegmenter:
         folder: What :func:`mmdiffseg.apis.export.export` has written.
         threads: Threads to run in; None leaves the choice to the library.
 
+    Attributes:
+        asks: What a call needs beside a picture: nothing.
+        films: Whether there is a film of an answer: no.
+        before_call: Called before every denoiser call, if it is not None; it may raise an error.
+
     Example:
         >>> model = mmdiffseg.runtime.load('nuclei_onnx')
         >>> model('cells.png', generations=8).labels.shape
         (512, 512)
     """
 
+    asks = None
+    films = False
+
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+        self.before_call: Callable[[], None] | None = None
         folder = Path(folder)
         self.loop = read_loop(folder)
         self.meta = self.loop['meta']
@@ -255,7 +264,12 @@ class ExportedSegmenter:
             yield walk(self.loop, self._rows(steps), self._call(context), walked, draws)
 
     def _call(self, context: dict[str, np.ndarray]) -> Callable[[dict], dict]:
-        return lambda state: self.graphs['step']({**state, **context})
+        def call(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            if self.before_call is not None:
+                self.before_call()
+            return self.graphs['step']({**state, **context})
+
+        return call
 
     def _resized(self, maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
         return resize_maps(maps, size, align_corners=self.loop['align_corners'])

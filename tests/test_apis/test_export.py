@@ -14,6 +14,8 @@ from mmseg.structures import SegDataSample
 from mmdiffseg import cli
 from mmdiffseg.apis.export import export
 from mmdiffseg.apis.pictures import Picture
+from mmdiffseg.apis.web.answers import describe, time_limit
+from mmdiffseg.apis.web.questions import Limits
 from mmdiffseg.registry import MODELS
 from mmdiffseg.runtime import load
 
@@ -226,6 +228,17 @@ def test_other_formats_say_the_same(name, format, library, tmp_path):
     assert (found['labels'] == expected['labels']).mean() > 0.999
 
 
+def test_weights_in_sixteen_bits(tmp_path):
+    segmenter, shown = build('plain', channels=128), picture(33, 50)
+    segmenter.meta['guarantee'] = dict(kind='threshold')
+    folder = export(segmenter, tmp_path / 'model', weights='fp16')
+    runtime = load(folder, threads=1)
+    found = runtime.predict(shown, **runtime.settings)
+    expected = eager(segmenter, shown)
+    assert 1e-6 < np.abs(found['probability'] - expected['probability']).max() < 1e-3
+    assert 'guarantee' not in runtime.meta  # it was calibrated with other weights
+
+
 def test_a_fixed_size_is_kept(tmp_path):
     runtime = load(export(build('plain'), tmp_path / 'model', size=(40, 48)))
     assert runtime(picture(33, 30).pixels).labels.shape == (33, 30)
@@ -258,6 +271,8 @@ def test_results_of_runtime_and_names_of_settings(exported):
         (dict(format='tflite'), ValueError, "format must be one of .* got 'tflite'"),
         (dict(precision='int4'), ValueError, "precision must be 'fp32' or 'int8', got 'int4'"),
         (dict(precision='int8'), ValueError, 'calibration=FOLDER'),
+        (dict(weights='bf16'), ValueError, "weights must be 'fp32' or 'fp16', got 'bf16'"),
+        (dict(weights='fp16', format='torch'), ValueError, "leave it out with format='torch'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(tmp_path, options, error, message):
@@ -308,6 +323,24 @@ def test_int8_stays_near(tmp_path):
     found = runtime.predict(shown[0], **runtime.settings)
     expected = eager(segmenter, shown[0])['probability']
     assert 1e-6 < np.abs(found['probability'] - expected).max() < 0.1
+
+
+def test_an_exported_model_can_be_served(exported, monkeypatch):
+    folder = exported('flow')[1]
+    served = []
+    monkeypatch.setattr('mmdiffseg.apis.serve.serve', lambda model, **where: served.append(model))
+    args = cli.parse_args(['serve', str(folder)])
+    args.run(args)
+    (runtime,) = served
+    told = describe(runtime, Limits())
+    assert (told['asks'], told['films'], told['refines']) == (None, False, False)
+    assert told['settings'] == dict(steps=3, generations=3, seed=0)
+    with pytest.raises(TimeoutError, match='more than 0 s'), time_limit(0.0, runtime):
+        runtime(picture(16, 16).pixels)
+    runtime(picture(16, 16).pixels)
+    args = cli.parse_args(['serve', str(folder), '--device', 'cuda'])
+    with pytest.raises(ValueError, match='is an exported model: leave --device out'):
+        args.run(args)
 
 
 def test_the_command_hands_its_options_on(tmp_path, monkeypatch, capsys):

@@ -54,7 +54,7 @@ def answer(segmenter: Any, question: Question, limits: Limits) -> dict[str, Any]
     if question.film:
         _check_film(segmenter, picture, question, limits)
     begin = time.monotonic()
-    with time_limit(limits.seconds):
+    with time_limit(limits.seconds, segmenter):
         if question.mask is not None:
             result = _refined(segmenter, given, question)
         else:
@@ -152,22 +152,29 @@ def _png(pixels: NDArray) -> str:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Let the modules of this thread begin for some time only.
+def time_limit(seconds: float, segmenter: Any) -> Iterator[None]:
+    """Let the modules of this thread, or the graphs of an exported model, begin for some time only.
 
     Raises:
         TimeoutError: One began later.
     """
-    from torch.nn.modules.module import register_module_forward_pre_hook
-
     end, thread = time.monotonic() + seconds, threading.get_ident()
 
-    def check(module: Any, inputs: Any) -> None:
+    def check(*called: Any) -> None:
         if threading.get_ident() == thread and time.monotonic() > end:
             raise TimeoutError(
                 f'this takes more than {seconds:g} s: take fewer steps or generations, or a '
                 'smaller picture'
             )
+
+    if hasattr(segmenter, 'before_call'):
+        segmenter.before_call = check
+        try:
+            yield
+        finally:
+            segmenter.before_call = None
+        return
+    from torch.nn.modules.module import register_module_forward_pre_hook
 
     hook = register_module_forward_pre_hook(check)
     try:

@@ -303,7 +303,7 @@ def test_connections_are_bounded(serving, model):
 
 def test_time_is_bounded(tiny, picture):
     with pytest.raises(TimeoutError, match='this takes more than 0 s: take fewer steps'):
-        with time_limit(0.0):
+        with time_limit(0.0, tiny):
             tiny(picture)
     tiny(picture, steps=1)
 

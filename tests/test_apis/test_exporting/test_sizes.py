@@ -1,0 +1,30 @@
+"""Sizes that graphs are looked at with."""
+
+import pytest
+
+from mmdiffseg.apis.exporting.sizes import find_sizes, shape_rule
+
+
+@pytest.mark.parametrize('divisor', [2, 8, 16, 32])
+def test_second_size_divides_by_no_more_than_it_must(divisor):
+    (first, second), gridded = find_sizes(None, divisor)
+    assert gridded
+    for one, other in zip(first, second, strict=True):
+        assert one % divisor == 0 and other % divisor == 0 and one != other
+        assert other % (2 * divisor)
+
+
+@pytest.mark.parametrize('divisor', [None, 1, 12])
+def test_without_a_grid_nothing_is_known(divisor):
+    assert find_sizes(None, divisor)[1] is False
+
+
+def test_a_fixed_size_is_the_only_one():
+    assert find_sizes((40, 48), None)[0] == [(40, 48)] * 2
+
+
+def test_shapes_follow_from_sizes():
+    sizes = [(64, 96), (96, 128)]
+    assert shape_rule([(5, 16, 24), (5, 24, 32)], sizes) == [5, ['H', 4], ['W', 4]]
+    with pytest.raises(ValueError, match='give a fixed size'):
+        shape_rule([(5, 17), (5, 23)], sizes)
