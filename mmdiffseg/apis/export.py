@@ -224,11 +224,6 @@ def _step_graph(
     readout: str,
 ) -> tuple[StepGraph, dict]:
     """The graph of a step, and how a runtime goes on from it."""
-    if getattr(head.label_encoder, 'reencode', None) == 'draw':
-        raise ValueError(
-            "a label encoder with reencode='draw' cannot be exported: load the model with "
-            "reencode='argmax' or 'soft'"
-        )
     sampler, schedule = head.diffusion_sampler, head.noise_schedule
     # where it is nearly clean: at the noisiest time an estimate may be a hundred times what the
     # network says, and rounding with it

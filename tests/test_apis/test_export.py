@@ -281,6 +281,14 @@ def test_options_that_cannot_be_are_refused(tmp_path, options, error, message):
     assert not (tmp_path / 'model').exists()
 
 
+def test_a_number_that_pixels_share_is_refused(tmp_path):
+    segmenter = build('categorical')
+    segmenter.model.decode_head.diffusion_sampler.coupling = 'common'
+    with pytest.raises(ValueError, match="coupling='common' cannot be exported"):
+        export(segmenter, tmp_path / 'model')
+    assert not (tmp_path / 'model').exists()
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     (tmp_path / 'notes.txt').write_text('mine')
     with pytest.raises(FileExistsError, match='is not empty'):
