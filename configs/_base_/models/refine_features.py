@@ -1,0 +1,37 @@
+# A refiner that reads each crop once, by EfficientNet-Lite0 up to stride 16, and then in each step
+# the mask by a light U-Net over 2 x 2 patches: 2.4 M parameters, crops of 128 pixels. Two times
+# only: the coarse mask, and one half of whose pixels the network was asked before
+model = dict(
+    type='mmdiffseg.MaskRefiner',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[127.0, 127.0, 127.0],
+        std=[128.0, 128.0, 128.0],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(128, 128),
+    ),
+    backbone=dict(
+        type='mmdiffseg.ImageAndFeatures',
+        backbone=dict(
+            type='mmdiffseg.TimmFeatures',
+            model='tf_efficientnet_lite0',
+            out_indices=(0, 1, 2, 3),
+            # from the wheel: see tools/model_converters/efficientnet_lite0_to_timm.py
+            pretrained='tf_efficientnet_lite0.in1k',
+        ),
+    ),
+    decode_head=dict(
+        type='mmdiffseg.MaskRefineHead',
+        in_channels=(3, 16, 24, 40, 112),
+        noise_schedule=dict(type='mmdiffseg.TwoStateDiffusion', num_timesteps=2, kept=0.5),
+        diffusion_sampler=dict(type='mmdiffseg.TwoStateSampler', spacing='first'),
+        denoiser=dict(type='mmdiffseg.FeatureMapUNet'),
+        own_share=1.0,
+        shortcut=2.0,
+        max_batch=16,
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='auto', size=128, margin=20, min_area=16),
+)
