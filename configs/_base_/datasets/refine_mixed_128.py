@@ -3,8 +3,8 @@
 # Tested on nuclei, with masks as somebody who clicks polygons would make them.
 crop_size = (128, 128)
 crop = [
-    dict(type='mmdiffseg.CropObject', size=128, context=(1.2, 6.0), sides=(48, 320)),
-    dict(type='mmdiffseg.DegradeMask', iou=(0.5, 1.0), untouched=0.15, bent=0.5),
+    dict(type='mmdiffseg.CropObject', size=128, sides=(48, 320)),
+    dict(type='mmdiffseg.DegradeMask', iou=(0.6, 1.0), untouched=0.1),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PhotoMetricDistortion'),

@@ -1,6 +1,6 @@
 # A refiner that reads each crop once, by EfficientNet-Lite0 up to stride 16, and then in each step
-# the mask by a light U-Net over 2 x 2 patches: 2.4 M parameters, crops of 128 pixels. Two times
-# only: the coarse mask, and one half of whose pixels the network was asked before
+# the mask by a light U-Net over 2 x 2 patches: 2.4 M parameters. Two times only: the coarse mask,
+# then one half of whose pixels may show what the network says of it
 model = dict(
     type='mmdiffseg.MaskRefiner',
     data_preprocessor=dict(
@@ -10,7 +10,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=(128, 128),
+        size=(96, 96),
     ),
     backbone=dict(
         type='mmdiffseg.ImageAndFeatures',
@@ -18,8 +18,6 @@ model = dict(
             type='mmdiffseg.TimmFeatures',
             model='tf_efficientnet_lite0',
             out_indices=(0, 1, 2, 3),
-            # from the wheel: see tools/model_converters/efficientnet_lite0_to_timm.py
-            pretrained='tf_efficientnet_lite0.in1k',
         ),
     ),
     decode_head=dict(
@@ -29,7 +27,6 @@ model = dict(
         diffusion_sampler=dict(type='mmdiffseg.TwoStateSampler', spacing='first'),
         denoiser=dict(type='mmdiffseg.FeatureMapUNet'),
         own_share=1.0,
-        shortcut=2.0,
         max_batch=16,
     ),
     train_cfg=dict(),

@@ -37,8 +37,6 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
         own_share: Probability that a training mask shows, in place of the truth, what the network
             says itself and is sure of, as the masks of a chain do. At 0, as released, the network
             learns to trust every label that it is shown, and repeats its own errors in a chain.
-        shortcut: Logit of the labels that the mask shows, to which the network adds. At 0, as
-            released, it has to learn to copy a mask before it does no harm.
         max_batch: Most crops to denoise at once; None sets no bound.
         seed: Seed of the test-time draws.
         ignore_index: Label of the pixels that the loss leaves out.
@@ -66,7 +64,6 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
         generations: int = 1,
         texture_weight: float = 5.0,
         own_share: float = 0.0,
-        shortcut: float = 0.0,
         max_batch: int | None = 32,
         seed: int = 0,
         ignore_index: int = 255,
@@ -105,7 +102,6 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
         self.several = several
         self.texture_weight = texture_weight
         self.own_share = own_share
-        self.shortcut = shortcut
 
     def prepare(self, feature: Tensor | list[Tensor], metas: Sequence[dict]) -> Any:
         """See :meth:`DiffusionHead.prepare`; for crops (B, C, H, W), maybe with features."""
@@ -118,8 +114,7 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
 
     def denoise(self, z_t: Tensor, t: Tensor, context: Any) -> Tensor:
         """Logits (G B, 2, H, W), float32, for masks (G B, 1, H, W) at times (G B,) or (1,)."""
-        logits = self.denoiser(z_t, t, context).float() + self.shortcut * (2 * z_t - 1)
-        half = logits / 2
+        half = self.denoiser(z_t, t, context).float() / 2
         return torch.cat([-half, half], dim=1)
 
     def encode_start(self, start: Start, size: tuple[int, int]) -> Start:
