@@ -139,7 +139,7 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
         for chain in chains:
             for step in chain:
                 last = step
-            ends.append(self.probabilities(last.output))
+            ends.append(torch.cat([1 - last.x0, last.x0], dim=1))
         return torch.cat(ends).unflatten(0, (-1, images))
 
     def loss(
