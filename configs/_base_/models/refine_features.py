@@ -24,11 +24,11 @@ model = dict(
         type='mmdiffseg.MaskRefineHead',
         in_channels=(3, 16, 24, 40, 112),
         noise_schedule=dict(type='mmdiffseg.TwoStateDiffusion', num_timesteps=2, kept=0.5),
-        diffusion_sampler=dict(type='mmdiffseg.TwoStateSampler', spacing='first'),
+        diffusion_sampler=dict(type='mmdiffseg.TwoStateSampler', spacing='trailing', mix=True),
         denoiser=dict(type='mmdiffseg.FeatureMapUNet'),
         own_share=1.0,
         max_batch=16,
     ),
     train_cfg=dict(),
-    test_cfg=dict(mode='auto', size=128, margin=20, min_area=16),
+    test_cfg=dict(mode='patches', size=256, min_area=16),
 )
