@@ -3,6 +3,7 @@
 import copy
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels, whole_pro
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
 
 if TYPE_CHECKING:
+    from mmdiffseg.apis.result import Result
     from mmdiffseg.apis.segmenter import Segmenter
 
 #: value of pixels that are to be found out, in labels
@@ -99,6 +101,15 @@ def shipped_refiner(device: torch.device) -> 'Segmenter':
     from mmdiffseg.apis.load import load
 
     return load('refiner', device=str(device))
+
+
+def refine_instead(segmenter: 'Segmenter', image: Any, mask: Any, **options: Any) -> 'Result':
+    """Refine by the shipped refiner, in the classes of a model as far as the labels are such."""
+    result = shipped_refiner(segmenter.device).refine(image, mask, **options)
+    known = segmenter.meta['classes']
+    if not known or result.labels.max(initial=0) >= len(known):
+        return result
+    return replace(result, classes=known, palette=segmenter.meta['palette'])
 
 
 def calibrated_strength(model: nn.Module, strength: float | None) -> float:

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -215,34 +215,28 @@ class Segmenter:
         generations: int | None = None,
         seed: int | None = None,
     ) -> Result:
-        """Make a mask better that somebody else made.
-
-        A refiner does so itself, and so does a model whose ``strength`` is given or known. For any
-        other one the refiner does that comes with the package.
+        """Make a mask better that somebody made; the shipped refiner does it for models that cannot.
 
         Args:
             image: One picture, see :meth:`__call__`.
             mask: Its mask: labels (H, W), bools, 0 and 255, a soft mask in [0, 1], or class
                 probabilities (K, H, W).
             keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
-            strength: How far to go, in (0, 1]; by default what the model has been calibrated to,
-                and 1 for a refiner without such a number.
-            mode: For a refiner, where it looks: ``'auto'``, ``'object'``, ``'patches'``,
-                ``'whole'`` or ``'global_local'``.
+            strength: How far to go, in (0, 1]; by default what the model has been calibrated to, 1
+                for a refiner. Without either the model cannot.
+            mode: For a refiner, where it looks; see :class:`mmdiffseg.models.refine.MaskRefiner`.
             steps: Denoiser calls of a chain.
-            generations: Chains instead of those of the config.
-            seed: Seed of the noise.
+            generations, seed: See :meth:`__call__`.
 
         Raises:
             ValueError: The mask does not fit the picture or the model.
         """
-        from mmdiffseg.apis.refine import refine_picture, refines_itself, shipped_refiner
+        from mmdiffseg.apis.refine import refine_instead, refine_picture, refines_itself
 
         options = dict(keep=keep, strength=strength, mode=mode, steps=steps)
         asked = dict(generations=generations, seed=seed)
         if not refines_itself(self.task, strength):
-            refiner = shipped_refiner(self.device)
-            return self._named(refiner.refine(image, mask, **options, **asked))
+            return refine_instead(self, image, mask, **options, **asked)
         (source,) = find_sources(image)
         picture = source.read()
         with self._asking(asked):
@@ -288,13 +282,6 @@ class Segmenter:
         return Result(
             image=picture.pixels, name=picture.name, path=picture.path, **{**known, **answer}
         )
-
-    def _named(self, result: Result) -> Result:
-        """A refiner's result by the names of the classes, as far as the labels are such."""
-        known = self.meta['classes']
-        if not known or result.labels.max(initial=0) >= len(known):
-            return result
-        return replace(result, classes=known, palette=self.meta['palette'])
 
     def _sure(self, answer: dict[str, Any], settings: Mapping[str, int | None]) -> dict[str, Any]:
         """What the guarantee of the model, if it has one, says of an answer."""
