@@ -215,18 +215,18 @@ class Segmenter:
         generations: int | None = None,
         seed: int | None = None,
     ) -> Result:
-        """Make a mask better that somebody made; the shipped refiner does it for models that cannot.
+        """Make a mask better that somebody made; the shipped refiner helps models that cannot.
 
         Args:
             image: One picture, see :meth:`__call__`.
-            mask: Its mask: labels (H, W), bools, 0 and 255, a soft mask in [0, 1], or class
-                probabilities (K, H, W).
+            mask: Labels (H, W), bools, 0 and 255, fractions, or class probabilities (K, H, W).
             keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
-            strength: How far to go, in (0, 1]; by default what the model has been calibrated to, 1
-                for a refiner. Without either the model cannot.
+            strength: How far to go, in (0, 1]; by default what is known of the model, or of a
+                refiner 1. Without either the model cannot.
             mode: For a refiner, where it looks; see :class:`mmdiffseg.models.refine.MaskRefiner`.
             steps: Denoiser calls of a chain.
-            generations, seed: See :meth:`__call__`.
+            generations: See :meth:`__call__`.
+            seed: See :meth:`__call__`.
 
         Raises:
             ValueError: The mask does not fit the picture or the model.
