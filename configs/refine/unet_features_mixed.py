@@ -5,6 +5,5 @@ model = dict(
     decode_head=dict(
         noise_schedule=dict(kept=1e-6),
         own_share=0.0,
-        steps=1,
     ),
 )

@@ -27,6 +27,7 @@ model = dict(
         diffusion_sampler=dict(type='mmdiffseg.TwoStateSampler', spacing='trailing', mix=True),
         denoiser=dict(type='mmdiffseg.FeatureMapUNet'),
         own_share=1.0,
+        steps=1,
         max_batch=16,
     ),
     train_cfg=dict(),
