@@ -164,6 +164,12 @@ def test_help_and_unknown_commands(run):
     assert run('fly')[0] == 2 and run()[0] == 2
 
 
+def test_refining_takes_the_shipped_refiner():
+    words = ['refine', '--images', 'a', '--masks', 'b', '--out', 'c']
+    assert cli.parse_args(words).model == 'refiner'
+    assert cli.parse_args([*words[:1], 'nuclei', *words[1:]]).model == 'nuclei'
+
+
 def test_help_is_light():
     code = 'import sys; sys.argv = ["mmdiffseg", "predict", "--help"]\nfrom mmdiffseg import cli\n'
     code += 'try: cli.main()\nfinally: print("torch" in sys.modules, file=sys.stderr)'

@@ -7,6 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from torch import nn
 
 from mmdiffseg.guarantee import describe_guarantee
+from mmdiffseg.models.refine import MaskRefiner
 from mmdiffseg.version import __version__
 
 FIELDS = ('name', 'summary', 'data', 'licence', 'metrics', 'command', 'limits')
@@ -14,7 +15,7 @@ USE = """```python
 import mmdiffseg
 
 model = mmdiffseg.load('{name}')  # or the path of this folder
-result = model('picture.png')
+result = model{call}
 result.save('out')
 ```"""
 
@@ -42,12 +43,13 @@ def model_card(
     if unknown:
         raise ValueError(f'a card has no {", ".join(sorted(unknown))}: it has {", ".join(FIELDS)}')
     name = card.get('name') or type(model).__name__
+    call = ".refine('picture.png', mask)" if isinstance(model, MaskRefiner) else "('picture.png')"
     count = sum(parameter.numel() for parameter in model.parameters())
     parts = [
         f'# {name}',
         card.get('summary') or f'A {type(model).__name__} for image segmentation.',
         f'![What the model says]({picture})' if picture else '',
-        USE.format(name=name),
+        USE.format(name=name, call=call),
         _table(
             [
                 ('classes', ', '.join(meta.get('classes') or ())),

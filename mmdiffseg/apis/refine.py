@@ -1,8 +1,10 @@
 """Make a mask better that somebody else made: a refiner, or any model that starts from it."""
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +20,10 @@ from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.refine import MaskRefiner, Target, merge_labels, whole_probability
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
+
+if TYPE_CHECKING:
+    from mmdiffseg.apis.result import Result
+    from mmdiffseg.apis.segmenter import Segmenter
 
 #: value of pixels that are to be found out, in labels
 UNKNOWN = 255
@@ -43,8 +49,8 @@ def refine_picture(
             a mask of bools, or of 0 and 255; a soft mask (H, W) of fractions in [0, 1]; or class
             probabilities (K, H, W).
         keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
-        strength: How far to go, in (0, 1]; see :class:`Start`. By default 1 for a refiner, and for
-            other models what they have been calibrated to.
+        strength: How far to go, in (0, 1]; see :class:`Start`. By default what the model has been
+            calibrated to, and 1 for a refiner without such a number.
         mode: For a refiner, where it looks; see :class:`MaskRefiner`.
         steps: Denoiser calls of a chain; by default the share ``strength`` of those of the model.
         name: Names the randomness instead of the picture.
@@ -65,7 +71,9 @@ def refine_picture(
     name = name or picture.name
     if isinstance(task.model, MaskRefiner):
         labels = as_classes(mask)
-        options = dict(mode=mode, steps=steps, strength=1.0 if strength is None else strength)
+        if strength is None:
+            strength = _known_strength(task.model) or 1.0
+        options = dict(mode=mode, steps=steps, strength=strength)
         return by_refiner(task.model, picture.pixels, labels, keep, name=name, **options)
     if mode is not None:
         raise ValueError(f'{type(task.model).__name__} takes no mode: leave mode={mode!r} out')
@@ -80,20 +88,47 @@ def refine_picture(
     return answer
 
 
+def refines_itself(task: Task, strength: float | None) -> bool:
+    """Whether a model is asked to refine by itself: refiners, and where a strength is known."""
+    if isinstance(task, RefineTask) or strength is not None:
+        return True
+    return _known_strength(task.model) is not None
+
+
+@functools.cache
+def shipped_refiner(device: torch.device) -> 'Segmenter':
+    """The refiner that comes with the package, loaded once for each device."""
+    from mmdiffseg.apis.load import load
+
+    return load('refiner', device=str(device))
+
+
+def refine_instead(segmenter: 'Segmenter', image: Any, mask: Any, **options: Any) -> 'Result':
+    """Refine by the shipped refiner, in the classes of a model as far as the labels are such."""
+    result = shipped_refiner(segmenter.device).refine(image, mask, **options)
+    known = segmenter.meta['classes']
+    if not known or result.labels.max(initial=0) >= len(known):
+        return result
+    return replace(result, classes=known, palette=segmenter.meta['palette'])
+
+
 def calibrated_strength(model: nn.Module, strength: float | None) -> float:
     """The given strength, or what the model has been calibrated to.
 
     Raises:
         ValueError: There is neither.
     """
-    meta = getattr(model, 'dataset_meta', None) or {}
-    strength = strength or meta.get('strength')
+    strength = strength or _known_strength(model)
     if strength is None:
         raise ValueError(
             f'no strength is known for this {type(model).__name__}: give strength=, or measure it '
             'by tools/analysis_tools/strength_curve.py'
         )
     return strength
+
+
+def _known_strength(model: nn.Module) -> float | None:
+    return (getattr(model, 'dataset_meta', None) or {}).get('strength')
 
 
 def check_given(mask: Any, size: Sequence[int]) -> NDArray:

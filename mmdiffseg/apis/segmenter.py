@@ -215,30 +215,31 @@ class Segmenter:
         generations: int | None = None,
         seed: int | None = None,
     ) -> Result:
-        """Make a mask better that somebody else made.
+        """Make a mask better that somebody made; the shipped refiner helps models that cannot.
 
         Args:
             image: One picture, see :meth:`__call__`.
-            mask: Its mask: labels (H, W), bools, 0 and 255, a soft mask in [0, 1], or class
-                probabilities (K, H, W).
+            mask: Labels (H, W), bools, 0 and 255, fractions, or class probabilities (K, H, W).
             keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
-            strength: How far to go, in (0, 1]; by default what the model has been calibrated to,
-                and 1 for a refiner.
-            mode: For a refiner, where it looks: ``'auto'``, ``'object'``, ``'patches'``,
-                ``'whole'`` or ``'global_local'``.
+            strength: How far to go, in (0, 1]; by default what is known of the model, or of a
+                refiner 1. Without either the model cannot.
+            mode: For a refiner, where it looks; see :class:`mmdiffseg.models.refine.MaskRefiner`.
             steps: Denoiser calls of a chain.
-            generations: Chains instead of those of the config.
-            seed: Seed of the noise.
+            generations: See :meth:`__call__`.
+            seed: See :meth:`__call__`.
 
         Raises:
             ValueError: The mask does not fit the picture or the model.
         """
-        from mmdiffseg.apis.refine import refine_picture
+        from mmdiffseg.apis.refine import refine_instead, refine_picture, refines_itself
 
+        options = dict(keep=keep, strength=strength, mode=mode, steps=steps)
+        asked = dict(generations=generations, seed=seed)
+        if not refines_itself(self.task, strength):
+            return refine_instead(self, image, mask, **options, **asked)
         (source,) = find_sources(image)
         picture = source.read()
-        options = dict(keep=keep, strength=strength, mode=mode, steps=steps)
-        with self._asking(dict(generations=generations, seed=seed)):
+        with self._asking(asked):
             answer = refine_picture(self.task, picture, mask, **options)
         return self._result(picture, answer)
 

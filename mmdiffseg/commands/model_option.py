@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from mmdiffseg.apis.segmenter import Segmenter
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the model and how it is run."""
-    parser.add_argument(
-        'model',
-        metavar='MODEL',
-        help='name of a shipped model, model folder, owner/name[@revision] of the Hub, or config',
-    )
+def add_model(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Add the model, which need not be given where there is a default, and how it is run."""
+    words = 'name of a shipped model, model folder, owner/name[@revision] of the Hub, or config'
+    if default is None:
+        parser.add_argument('model', metavar='MODEL', help=words)
+    else:
+        parser.add_argument(
+            'model', metavar='MODEL', nargs='?', default=default, help=f'{words} (%(default)s)'
+        )
     parser.add_argument('--checkpoint', help='weights, where MODEL is a config (.py)')
     parser.add_argument('--device', help='such as cuda:0 or cpu; by default a GPU if there is one')
     parser.add_argument('--precision', default='fp32', help='fp32, bf16, fp16 or auto')

@@ -1,10 +1,12 @@
 """Make masks better that somebody else made.
 
+mmdiffseg refine --images pictures/ --masks masks/ --out refined/
+mmdiffseg refine --images val2017/ --masks predictions.json --out refined.json
 mmdiffseg refine MODEL --images pictures/ --masks masks/ --out refined/
-mmdiffseg refine MODEL --images val2017/ --masks predictions.json --out refined.json
 
-MODEL is a refiner, or for folders any model that samples; see docs/refine.md. Masks are PNGs of
-labels, or of 0 and 255, named like the pictures; or a JSON file of COCO's annotations or results.
+MODEL is a refiner, or for folders any model; by default the refiner that comes with the package,
+which also stands in for models that cannot refine; see docs/refine.md. Masks are PNGs of labels, or
+of 0 and 255, named like the pictures; or a JSON file of COCO's annotations or results.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from mmdiffseg.commands.model_option import add_model, load_model, tell
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    add_model(parser)
+    add_model(parser, default='refiner')
     parser.add_argument('--images', type=Path, required=True, help='folder of pictures')
     parser.add_argument('--masks', type=Path, required=True, help='folder of masks, or JSON file')
     parser.add_argument('--out', type=Path, required=True, help='folder or JSON file to write')

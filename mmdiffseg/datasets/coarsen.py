@@ -2,6 +2,7 @@
 
 A mask is first redrawn from a tenth of the points of its outline, without a thin part of it, then
 worn by dilations and erosions inside random rectangles until it overlaps little enough.
+:func:`bend` is another way: the outline wanders off smoothly.
 """
 
 import math
@@ -17,6 +18,7 @@ CUT = KEPT = 0.1
 ROUNDS, CHANGES = 250, 4
 KERNEL_SIZES = (3, 9)
 REFERENCES = ('truth', 'polygon')
+BISECTIONS = 10
 
 
 def coarsen(
@@ -90,6 +92,42 @@ def wear(
         if _iou(worn, reference) < iou:
             break
     return worn
+
+
+def bend(mask: NDArray, rng: np.random.Generator, *, iou: float) -> NDArray[np.uint8]:
+    """Let the outline of a mask wander off: smooth random fields move it and widen or narrow it.
+
+    Args:
+        mask: True mask (H, W) of bools or of 0 and 1.
+        rng: What all randomness comes from.
+        iou: IoU with the mask that the result has, as nearly as the fields allow.
+
+    Returns:
+        Coarse mask (H, W) of 0 and 1.
+    """
+    mask = np.ascontiguousarray(mask, np.uint8)
+    if not mask.any():
+        return mask
+    h, w = mask.shape
+    inside, outside = (cv2.distanceTransform(m, cv2.DIST_L2, 5) for m in (mask, 1 - mask))
+    distance = np.where(mask > 0, inside - 0.5, 0.5 - outside).astype(np.float32)
+    # pixels to the right, downwards and outwards at an amplitude of 1; coarse fields move all alike
+    cells = int(rng.integers(1, 9))
+    fields = rng.normal(size=(3, cells, cells)).astype(np.float32)
+    fields *= rng.random(3, dtype=np.float32)[:, None, None]
+    right, down, out = (cv2.resize(f, (w, h), interpolation=cv2.INTER_CUBIC) for f in fields)
+    xs, ys = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+
+    def bent(amplitude: float) -> NDArray[np.uint8]:
+        places = xs + amplitude * right, ys + amplitude * down
+        moved = cv2.remap(distance, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return (moved + amplitude * out > 0).astype(np.uint8)
+
+    low, high = 0.0, max(h, w) / 4
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _iou(bent(middle), mask) >= iou else (low, middle)
+    return bent(low)
 
 
 def _random_kernel(rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -154,6 +154,8 @@ class TwoStateSampler(Sampler):
     Args:
         schedule: A :class:`TwoStateDiffusion`, or its config.
         spacing: See :meth:`TwoStateDiffusion.time_pairs`.
+        mix: End as the paper's algorithm does, in F x0 + (1 - F) coarse, so that a pixel changes
+            only where the network is sure; the released code ends in x0 itself.
 
     Example:
         >>> sampler = TwoStateSampler(schedule=TwoStateDiffusion())
@@ -165,6 +167,7 @@ class TwoStateSampler(Sampler):
 
     schedule: TwoStateDiffusion | dict
     spacing: str = 'first'
+    mix: bool = False
 
     follows: ClassVar[type] = TwoStateDiffusion
     stochastic: ClassVar[bool] = True
@@ -212,9 +215,10 @@ class TwoStateSampler(Sampler):
                 encode=encode,
                 fine=fine,
             )
-            step.x0 = x0
+            last = index == steps - 1
+            step.x0 = fine * x0 + (1 - fine) * coarse if last and self.mix else x0
             yield step
-            if index == steps - 1:
+            if last:
                 return
             uniform = draws.uniform(f'step{index}', shape, device=z_t.device)
             z_t = torch.where(uniform < fine, (x0 >= 0.5).to(coarse), coarse)

@@ -226,3 +226,9 @@ def test_others_may_read_the_weights(load_untrained, tmp_path):
     (tmp_path / 'plain').touch()
     expected = (tmp_path / 'plain').stat().st_mode
     assert {path.stat().st_mode for path in folder.iterdir()} == {expected}
+
+
+def test_the_card_of_a_refiner_calls_it_with_a_mask(load_untrained, tmp_path):
+    refiner = load_untrained('refine/refine_tiny_mixed')
+    card = (refiner.save_pretrained(tmp_path / 'refiner') / 'README.md').read_text()
+    assert "result = model.refine('picture.png', mask)" in card

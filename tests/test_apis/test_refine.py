@@ -118,8 +118,6 @@ def test_a_weak_start_reads_the_mask(tiny, picture):
 
 
 def test_strength_comes_from_the_model(tiny, picture):
-    with pytest.raises(ValueError, match='no strength is known .*strength_curve.py'):
-        tiny.refine(picture, square())
     tiny.meta['strength'] = 0.3
     given = tiny.refine(picture, square(), strength=0.3)
     assert np.array_equal(tiny.refine(picture, square()).probability, given.probability)
@@ -158,6 +156,42 @@ def test_models_without_a_chain(load_untrained, picture):
     model = load_untrained('stochastic/ssn_ambiguous-shapes')
     with pytest.raises(TypeError, match='SSNHead has no chain that could start'):
         model.refine(picture, square(), strength=0.5)
+
+
+@pytest.fixture
+def shipped(refiner, monkeypatch):
+    """An untrained refiner in place of the one that comes with the package."""
+    monkeypatch.setattr('mmdiffseg.apis.refine.shipped_refiner', lambda device: refiner)
+    return refiner
+
+
+def test_the_shipped_refiner_helps_out(load_untrained, shipped, tiny, picture):
+    for model in (tiny, load_untrained('ddp/fcn_r18_shapes')):
+        found = model.refine(picture, square(2), steps=1, seed=3)
+        expected = shipped.refine(picture, square(2), steps=1, seed=3)
+        assert np.array_equal(found.labels, expected.labels)
+        assert list(found.classes) == list(model.meta['classes'])
+    # labels that the model does not know keep their numbers as names
+    assert tiny.refine(picture, square(9)).classes[9] == '9'
+
+
+def test_a_strength_asks_for_the_chain_of_the_model(shipped, tiny, picture):
+    own = tiny.refine(picture, square(2), strength=0.3)
+    assert own.samples is not None
+    assert np.array_equal(tiny.refine(picture, square(2), strength=0.3).labels, own.labels)
+
+
+def test_strength_of_a_refiner(refiner, picture):
+    calls = []
+    refine = refiner.model.refine
+    refiner.model.refine = lambda *args, **options: (
+        calls.append(options) or refine(*args, **options)
+    )
+    refiner.refine(picture, square())
+    refiner.meta['strength'] = 0.5
+    refiner.refine(picture, square())
+    refiner.refine(picture, square(), strength=1.0)
+    assert [how['strength'] for how in calls] == [1.0, 0.5, 1.0]
 
 
 def test_readings_of_masks():

@@ -72,6 +72,18 @@ def test_the_tiny_one_is_small_and_its_twin_differs_in_the_chain_alone():
     assert {**twin, 'model': None, 'filename': None} == {**config, 'model': None, 'filename': None}
 
 
+def test_the_twin_of_the_shipped_one_differs_in_the_chain_alone():
+    config, twin = load('refine_features_mixed'), load('unet_features_mixed')
+    model = MODELS.build(config.model)
+    # 8 MB at two bytes each
+    assert count(model) < 4_000_000 and count(MODELS.build(twin.model)) == count(model)
+    head, other = config.model.decode_head, twin.model.decode_head
+    assert (other.steps, other.pop('own_share'), head.pop('own_share')) == (1, 0.0, 1.0)
+    assert (other.noise_schedule.pop('kept'), head.noise_schedule.pop('kept')) == (1e-6, 0.5)
+    assert twin.model == config.model
+    assert {**twin, 'model': None, 'filename': None} == {**config, 'model': None, 'filename': None}
+
+
 def test_the_twin_sees_the_coarse_mask_at_every_time():
     schedule = MODELS.build(load('unet_tiny_mixed').model).decode_head.noise_schedule
     fine, coarse = torch.ones(600, 1, 8, 8), torch.zeros(600, 1, 8, 8)

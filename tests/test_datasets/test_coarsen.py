@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdiffseg.datasets.coarsen import coarsen, redraw, wear
+from mmdiffseg.datasets.coarsen import bend, coarsen, redraw, wear
 
 
 def blob(size=96):
@@ -54,6 +54,29 @@ def test_masks_without_a_long_outline_are_only_worn():
     assert not np.array_equal(coarse, dot)
     empty = np.zeros((20, 20), np.uint8)
     assert coarsen(empty, np.random.default_rng(0), iou=0.8).shape == (20, 20)
+
+
+@pytest.mark.parametrize('target', [0.7, 0.9, 0.98])
+def test_bent_masks_have_the_overlap(target):
+    made = [bend(blob(), np.random.default_rng(s), iou=target) for s in (*range(20), 0)]
+    assert np.array_equal(made[0], made[-1]) and not np.array_equal(made[0], made[1])
+    assert np.allclose([iou(mask, blob()) for mask in made], target, atol=0.03)
+
+
+def test_bent_masks_are_moved_and_wider_or_narrower():
+    areas, centres = [], []
+    for seed in range(20):
+        bent = bend(blob(), np.random.default_rng(seed), iou=0.7)
+        areas.append(bent.sum() / blob().sum())
+        centres.append(np.mean(bent.nonzero(), axis=1) - np.mean(blob().nonzero(), axis=1))
+    assert min(areas) < 0.9 and max(areas) > 1.1
+    assert (np.min(centres, axis=0) < -2).all() and (np.max(centres, axis=0) > 1.5).all()
+
+
+def test_nothing_to_bend():
+    empty, full = np.zeros((20, 20), np.uint8), np.ones((20, 20), np.uint8)
+    assert not bend(empty, np.random.default_rng(0), iou=0.8).any()
+    assert iou(bend(full, np.random.default_rng(0), iou=0.8), full) >= 0.8
 
 
 def test_bad_settings():

@@ -122,6 +122,29 @@ def test_a_sure_network_makes_pixels_fine_on_schedule():
     assert shares == pytest.approx([0.16, 0.32, 0.48, 0.64, 0.8, 1.0], abs=1e-6)
 
 
+@pytest.mark.parametrize('logit, flips', [(0.5, False), (1.3, False), (1.6, True), (6.0, True)])
+def test_in_the_papers_ending_pixels_change_where_the_network_is_sure(logit, flips):
+    coarse = torch.zeros(1, 1, 4, 4)
+    output = torch.full((1, 2, 4, 4), logit / 2)
+    output[:, 0] *= -1
+
+    def end(**options):
+        return list(
+            TwoStateSampler(schedule=DIFFUSION, **options).walk(
+                lambda z_t, t: (output, None),
+                DIFFUSION.encode_output,
+                shape=coarse.shape,
+                steps=T,
+                draws=Draws.named(['a'], seed=0),
+                start=Start(map=coarse),
+            )
+        )[-1]
+
+    plain, mixed = end(), end(mix=True)
+    torch.testing.assert_close(mixed.x0, plain.fine * plain.x0)
+    assert (plain.x0 >= 0.5).all() and (mixed.x0 >= 0.5).all() == flips
+
+
 def test_kept_pixels_stay():
     def other(z_t, t):
         return torch.cat([torch.full_like(z_t, -9), torch.full_like(z_t, 9)], dim=1), None

@@ -68,6 +68,12 @@ def test_table_of_a_refiner(world, monkeypatch, capsys):
         gain
     )
     assert 'dilated' in capsys.readouterr().out
+    few = ['--sources', 'box', '--rows', 'once', '--every', 2]
+    run(monkeypatch, 'refine_table', model, *data, *few)
+    records = json.loads((world / 'out/refine_table.json').read_text())
+    assert [(r['source'], r['row']) for r in records] == [
+        ('box', 'coarse'), ('box', 'once'), ('truth', 'coarse'), ('truth', 'once')
+    ]  # fmt: skip
 
 
 def test_curve_of_strengths(world, monkeypatch, capsys):

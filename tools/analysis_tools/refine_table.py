@@ -39,6 +39,7 @@ from mmdiffseg.evaluation.mask_smoothing import (
 )
 from mmdiffseg.output_dir import check_new_file
 
+ROWS = ('coarse', 'median', 'opened', 'guided', 'refiner', 'once', 'twin', 'other picture')
 SCORES = ('IoU', 'BIoU', 'mBA', 'changed')
 RESAMPLES = 1000
 IGNORE_INDEX = 255
@@ -58,6 +59,7 @@ def parse_args() -> Namespace:
         '--masks', nargs='+', default=[], metavar='NAME=FOLDER', help='further coarse masks'
     )
     parser.add_argument('--sources', nargs='+', choices=SOURCES, default=list(SOURCES))
+    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
     parser.add_argument('--mode', help="where the refiners look, instead of the config's mode")
     parser.add_argument(
         '--regions', action='store_true', help='every connected region is an object of its own'
@@ -69,6 +71,8 @@ def parse_args() -> Namespace:
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/refine_table'))
     parser.add_argument('--overwrite', action='store_true', help='replace earlier figures')
     args = parser.parse_args()
+    if 'other picture' in args.rows and 'refiner' not in args.rows:
+        parser.error('the row "other picture" needs the row "refiner"')
     if any('=' not in given for given in args.masks):
         parser.error(f'--masks takes NAME=FOLDER, got {" ".join(args.masks)}')
     return args
@@ -103,7 +107,8 @@ def methods(args: Namespace) -> dict[str, Callable[[NDArray, NDArray], NDArray]]
     }
     if args.twin:
         found['twin'] = refined(load_model(args.twin))
-    return found
+    # gains are over the coarse masks
+    return {row: make for row, make in found.items() if row in {'coarse', *args.rows}}
 
 
 def coarse_masks(args: Namespace, name: str, truth: NDArray) -> Iterator[tuple[str, NDArray]]:
@@ -139,7 +144,7 @@ def score_all(args: Namespace) -> Rows:
         truth, valid = labels == args.label, labels != IGNORE_INDEX
         for source, coarse in coarse_masks(args, picture.name, truth):
             answers = {row: make(picture.pixels, coarse) for row, make in ways.items()}
-            if source != 'truth':
+            if source != 'truth' and 'other picture' in args.rows:
                 other = before.get(source)
                 if other is not None and other.shape == coarse.shape:
                     answers['other picture'] = ways['refiner'](picture.pixels, other)

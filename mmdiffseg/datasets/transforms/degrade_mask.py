@@ -6,13 +6,13 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 
-from mmdiffseg.datasets.coarsen import coarsen
+from mmdiffseg.datasets.coarsen import bend, coarsen
 from mmdiffseg.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
 class DegradeMask(BaseTransform):
-    """Make a coarse mask of the true one, by :func:`coarsen`; goes after the crop.
+    """Make a coarse mask of the true one, by :func:`coarsen` or :func:`bend`; goes after the crop.
 
     Args:
         iou: Range from which the IoU is drawn below which a mask is worn; SegRefiner has 0.8 and
@@ -20,6 +20,7 @@ class DegradeMask(BaseTransform):
         reference: What the IoU is taken with, see :func:`coarsen`; SegRefiner has ``'polygon'``.
         untouched: Probability that the coarse mask is the true one, so that a refiner learns to
             leave good masks alone.
+        bent: Probability that a mask which is not left alone is bent instead of worn.
         ignore_index: Label of the pixels without a class, which are background in a coarse mask.
     """
 
@@ -29,11 +30,13 @@ class DegradeMask(BaseTransform):
         iou: tuple[float, float] = (0.6, 1.0),
         reference: str = 'truth',
         untouched: float = 0.0,
+        bent: float = 0.0,
         ignore_index: int = 255,
     ) -> None:
         self.iou = iou
         self.reference = reference
         self.untouched = untouched
+        self.bent = bent
         self.ignore_index = ignore_index
 
     def transform(self, results: dict) -> dict:
@@ -44,14 +47,18 @@ class DegradeMask(BaseTransform):
         if rng.random() >= self.untouched:
             # a value of 0 would be refused, and rounding may reach it
             iou = max(rng.uniform(*self.iou), 1e-3)
-            coarse = coarsen(coarse, rng, iou=iou, reference=self.reference)
+            if self.bent and rng.random() < self.bent:
+                coarse = bend(coarse, rng, iou=iou)
+            else:
+                coarse = coarsen(coarse, rng, iou=iou, reference=self.reference)
         results['coarse_seg_map'] = coarse
         results['seg_fields'].append('coarse_seg_map')
         return results
 
     def __repr__(self) -> str:
         return (
-            f'DegradeMask(iou={self.iou}, reference={self.reference!r}, untouched={self.untouched})'
+            f'DegradeMask(iou={self.iou}, reference={self.reference!r}, '
+            f'untouched={self.untouched}, bent={self.bent})'
         )
 
 

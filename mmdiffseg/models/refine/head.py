@@ -26,13 +26,17 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
     are the logits of background and object, minus and plus one half of what the network says.
 
     Args:
-        in_channels: Channels of the image.
+        in_channels: Channels of the image, or of the image and of its features, where the backbone
+            gives both.
         noise_schedule: Config of the schedule, a :class:`TwoStateDiffusion`.
         diffusion_sampler: Config of the sampler; the schedule is filled in.
         denoiser: Config of the network; the channel numbers are filled in.
         steps: Sampling steps at test time; None takes all of the schedule.
         generations: Chains per object at test time, whose probabilities are averaged.
         texture_weight: Weight of the texture loss.
+        own_share: Probability that a training mask shows, in place of the truth, what the network
+            says itself and is sure of, as the masks of a chain do. At 0, as released, the network
+            learns to trust every label that it is shown, and repeats its own errors in a chain.
         max_batch: Most crops to denoise at once; None sets no bound.
         seed: Seed of the test-time draws.
         ignore_index: Label of the pixels that the loss leaves out.
@@ -52,20 +56,26 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
     def __init__(
         self,
         *,
-        in_channels: int = 3,
+        in_channels: int | Sequence[int] = 3,
         noise_schedule: dict = dict(type='TwoStateDiffusion'),
         diffusion_sampler: dict = dict(type='TwoStateSampler'),
         denoiser: dict,
         steps: int | None = None,
         generations: int = 1,
         texture_weight: float = 5.0,
+        own_share: float = 0.0,
         max_batch: int | None = 32,
         seed: int = 0,
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
+        if not 0 <= own_share <= 1:
+            raise ValueError(f'own_share is a probability in [0, 1], got {own_share}')
+        several = not isinstance(in_channels, int)
         super().__init__(
             in_channels=in_channels,
+            in_index=tuple(range(len(in_channels))) if several else -1,
+            input_transform='multiple_select' if several else None,
             channels=1,  # of the layer deleted below
             num_classes=2,
             out_channels=2,
@@ -85,18 +95,22 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
             max_batch=max_batch,
             seed=seed,
         )
-        self.denoiser = MODELS.build(
-            {**denoiser, 'in_channels': 1, 'out_channels': 1, 'feature_channels': in_channels}
-        )
+        inputs = dict(feature_channels=in_channels)
+        if several:
+            inputs = dict(image_channels=in_channels[0], feature_channels=in_channels[1:])
+        self.denoiser = MODELS.build({**denoiser, **inputs, 'in_channels': 1, 'out_channels': 1})
+        self.several = several
         self.texture_weight = texture_weight
+        self.own_share = own_share
 
-    def prepare(self, feature: Tensor, metas: Sequence[dict]) -> Any:
-        """See :meth:`DiffusionHead.prepare`; for crops of images (B, in_channels, H, W)."""
-        return self.denoiser.prepare(feature)
+    def prepare(self, feature: Tensor | list[Tensor], metas: Sequence[dict]) -> Any:
+        """See :meth:`DiffusionHead.prepare`; for crops (B, C, H, W), maybe with features."""
+        return self.denoiser.prepare(*(feature if self.several else [feature]))
 
-    def map_shape(self, feature: Tensor, metas: Sequence[dict]) -> tuple[int, int, int]:
-        """A mask has the size of its crop."""
-        return (1, *feature.shape[2:])
+    def map_shape(self, feature: Tensor | list[Tensor], metas: Sequence[dict]) -> tuple:
+        """A mask (1, H, W) has the size of its crop."""
+        image = feature[0] if self.several else feature
+        return (1, *image.shape[2:])
 
     def denoise(self, z_t: Tensor, t: Tensor, context: Any) -> Tensor:
         """Logits (G B, 2, H, W), float32, for masks (G B, 1, H, W) at times (G B,) or (1,)."""
@@ -125,7 +139,7 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
         for chain in chains:
             for step in chain:
                 last = step
-            ends.append(self.probabilities(last.output))
+            ends.append(torch.cat([1 - last.x0, last.x0], dim=1))
         return torch.cat(ends).unflatten(0, (-1, images))
 
     def loss(
@@ -143,7 +157,8 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
             batch_data_samples: Samples with ``gt_sem_seg`` and ``coarse_sem_seg`` (1, H, W) of 0
                 and 1, and maybe ignored pixels in the first.
             train_cfg: Unused, part of mmseg's interface.
-            draws: Integer ``t`` (B,) and uniform ``eps`` (B, 1, H, W), in this order.
+            draws: Integer ``t`` (B,) and uniform ``eps`` (B, 1, H, W), in this order; with
+                ``own_share`` then uniform ``own`` (B, 1, 1, 1).
 
         Returns:
             ``loss_mask``, ``loss_texture``, and ``iou`` of the prediction for the log.
@@ -158,12 +173,15 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
         check_labels(truth, 2, ignore_index=self.ignore_index)
         check_labels(coarse, 2)
         valid = truth != self.ignore_index
-        coarse = coarse.to(feature)
-        truth = torch.where(valid, truth.to(feature), coarse)
-        t = self.draw_times(len(truth), draws, feature.device)
-        uniform = draws.uniform('eps', truth.shape, device=feature.device)
+        coarse = coarse.float()
+        truth = torch.where(valid, truth.float(), coarse)
+        t = self.draw_times(len(truth), draws, truth.device)
+        uniform = draws.uniform('eps', truth.shape, device=truth.device)
         z_t = self.noise_schedule.corrupt(truth, coarse, t, uniform)
         context = self.prepare(feature, [s.metainfo for s in batch_data_samples])
+        if self.own_share:
+            own = draws.uniform('own', (len(t), 1, 1, 1), device=truth.device) < self.own_share
+            z_t = torch.where(own, self._shown(coarse, t, uniform, context), z_t)
         logits = 2 * self.denoise(z_t, t, context)[:, 1:]
         probs = logits.sigmoid()
         loss_mask = F.binary_cross_entropy_with_logits(logits, truth, reduction='none')
@@ -173,3 +191,11 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
             loss_texture=self.texture_weight * texture_loss(probs, truth, valid),
             iou=(found & true).sum() / (found | true).sum().clamp(min=1),
         )
+
+    @torch.no_grad()
+    def _shown(self, coarse: Tensor, t: Tensor, uniform: Tensor, context: Any) -> Tensor:
+        """The masks (B, 1, H, W) at times t (B,) of chains that get there in one step."""
+        coarsest = t.new_full((1,), self.noise_schedule.num_timesteps - 1)
+        x0 = self.noise_schedule.encode_output(self.denoise(coarse, coarsest, context))
+        fine = self.noise_schedule.posterior((2 * x0 - 1).abs(), coarsest, t)
+        return torch.where(uniform < fine, (x0 >= 0.5).to(coarse), coarse)

@@ -74,6 +74,8 @@ def test_degraded_masks():
     assert np.array_equal(run(0)['coarse_seg_map'], coarse)
     assert not np.array_equal(run(1)['coarse_seg_map'], coarse)
     assert np.array_equal(run(2, untouched=1.0)['coarse_seg_map'], truth)
+    bent = run(0, bent=1.0, iou=(0.7, 0.7))['coarse_seg_map']
+    assert (bent & truth).sum() / (bent | truth).sum() == pytest.approx(0.7, abs=0.02)
 
 
 def test_imitated_masks():

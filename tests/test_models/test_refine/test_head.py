@@ -6,6 +6,7 @@ from mmseg.structures import SegDataSample
 
 from mmdiffseg.diffusion import Draws, Start
 from mmdiffseg.models.refine import texture_loss
+from mmdiffseg.registry import MODELS
 
 B, SIZE = 3, 16
 
@@ -94,3 +95,48 @@ def test_crops_do_not_depend_on_their_company(head):
     torch.testing.assert_close(together.sum(dim=1), torch.ones(B, SIZE, SIZE))
     head.set_generations(2, max_batch=1, seed=0)
     torch.testing.assert_close(run([0, 1, 2]), together, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_training_masks_of_the_networks_own(build_refiner):
+    images, truth, coarse, samples = batch()
+    head = build_refiner(own_share=0.5).decode_head
+    seen = []
+    denoise = head.denoise
+    head.denoise = lambda z_t, t, context: seen.append(z_t) or denoise(z_t, t, context)
+    own = torch.tensor([0.9, 0.1, 0.1]).view(B, 1, 1, 1)
+    given = draws().given
+    head.loss([images], samples, {}, draws=Draws({**given, 'own': own}))
+    asked, shown = seen
+    assert torch.equal(asked, coarse.float())
+    logits = 2 * denoise(asked, torch.tensor([5]), head.prepare(images, []))[:, 1:]
+    share = torch.tensor([0.8, 0.32, 0.0]).view(B, 1, 1, 1)  # bbar at the times 0, 3 and 5
+    sure = given['eps'] < share * (2 * logits.sigmoid() - 1).abs()
+    assert sure[1].any() and not sure[2].any()
+    expected = torch.where(sure, (logits >= 0).float(), coarse.float())
+    expected[0] = torch.where(given['eps'][0] < 0.8, truth[0], coarse[0])
+    torch.testing.assert_close(shown, expected)
+
+
+def test_own_share_is_a_probability(build_refiner):
+    with pytest.raises(ValueError, match=r'own_share is a probability in \[0, 1\], got 2'):
+        build_refiner(own_share=2)
+
+
+@torch.no_grad()
+def test_features_beside_the_image():
+    head = MODELS.build(
+        dict(
+            type='mmdiffseg.MaskRefineHead',
+            in_channels=(3, 4, 5),
+            denoiser=dict(type='mmdiffseg.FeatureMapUNet', channel_mult=(1, 1)),
+        )
+    ).eval()
+    images, _, coarse, _ = batch()
+    maps = [images, torch.randn(B, 4, SIZE // 2, SIZE // 2), torch.randn(B, 5, 4, 4)]
+    metas = [dict(sample_id=str(i)) for i in range(B)]
+    chains = head.chains(maps, metas, start=Start(map=coarse[:, 0]), steps=1)
+    # an untrained network says nothing
+    assert (head.summarise(chains, B) == 0.5).all()
+    network = head.denoiser
+    assert network.lateral[0].in_channels == 4 and network.pixels.in_channels == 4 * 3
