@@ -3,9 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from mmdiffseg.apis.call import Call, OnError
 from mmdiffseg.apis.model_folder import write_model_folder
 from mmdiffseg.apis.pictures import Picture, Source, find_sources, is_single
 from mmdiffseg.apis.result import Result
@@ -23,9 +23,6 @@ from mmdiffseg.apis.settings import changed, settings_of
 from mmdiffseg.apis.tasks import task_of
 from mmdiffseg.engine.precision import autocast_dtype
 from mmdiffseg.guarantee import promised
-
-#: is told the name of a picture and why it has no result
-OnError = Callable[[str, Exception], None]
 
 
 class Segmenter:
@@ -156,7 +153,7 @@ class Segmenter:
         settings = dict(steps=steps, generations=generations, seed=seed)
         with self._asking(settings):
             question = self.task.question(text=text, examples=examples)
-        call = _Call(question=question, settings=settings, on_error=on_error)
+        call = Call(question=question, settings=settings, on_error=on_error)
         if progress is None:
             progress = not is_single(images) and sys.stderr.isatty()
         sources = tqdm(
@@ -168,7 +165,7 @@ class Segmenter:
         return self._results(sources, call, batch_size)
 
     def _results(
-        self, sources: Iterable[Source], call: '_Call', batch_size: int
+        self, sources: Iterable[Source], call: 'Call', batch_size: int
     ) -> Iterator[Result]:
         waiting: list[tuple[Picture, Any]] = []  # of one size, with what the model takes
         for source in sources:
@@ -188,7 +185,7 @@ class Segmenter:
         if waiting:
             yield from self._answers(waiting, call)
 
-    def _answers(self, batch: Sequence[tuple[Picture, Any]], call: '_Call') -> Iterator[Result]:
+    def _answers(self, batch: Sequence[tuple[Picture, Any]], call: 'Call') -> Iterator[Result]:
         try:
             # the settings hold for one batch: between two of them others may ask
             with self._asking(call.settings):
@@ -390,17 +387,3 @@ class Segmenter:
             half=half,
             overwrite=overwrite,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Call:
-    """What stays the same for all pictures of a call."""
-
-    question: Any
-    settings: Mapping[str, int | None]
-    on_error: OnError | None
-
-    def failed(self, name: str, error: Exception) -> None:
-        if self.on_error is None:
-            raise error
-        self.on_error(name, error)

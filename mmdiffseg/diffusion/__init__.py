@@ -1,11 +1,8 @@
 """The mathematics of diffusion over label maps: plain torch, no network, no dataset."""
 
 from mmdiffseg.diffusion.absorbing import AbsorbingDiffusion
-from mmdiffseg.diffusion.categorical import (
-    BernoulliDiffusion,
-    CategoricalDiffusion,
-    UniformDiffusion,
-)
+from mmdiffseg.diffusion.bernoulli import BernoulliDiffusion
+from mmdiffseg.diffusion.categorical import CategoricalDiffusion, UniformDiffusion
 from mmdiffseg.diffusion.categorical_loss import (
     categorical_cross_entropy,
     categorical_kl,
