@@ -4,7 +4,10 @@ import shlex
 
 import forked
 import pytest
-from bad_rows import ROWS
+from bad_python_rows import PYTHON_ROWS
+from bad_tool_rows import TOOL_ROWS
+
+ROWS = TOOL_ROWS + PYTHON_ROWS
 
 
 def marked(row):

@@ -5,6 +5,7 @@ import pytest
 
 from mmdiffseg import cli
 from mmdiffseg.apis import train_on_folder
+from mmdiffseg.apis.folder import pairs
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def run(monkeypatch, capsys):
 
     def command(*arguments):
         monkeypatch.setattr(train_on_folder, 'train', train)
+        monkeypatch.setattr(pairs, 'pair_files', lambda images, masks: None)
         monkeypatch.setattr(sys, 'argv', ['mmdiffseg', 'train', *arguments])
         cli.main()
         return given, *capsys.readouterr()

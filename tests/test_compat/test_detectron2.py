@@ -26,5 +26,5 @@ def test_arrays_in_a_pickle_need_trust(tmp_path):
 @pytest.mark.parametrize('content', [dict(state_dict={}), [1]])
 def test_other_files_are_said(tmp_path, content):
     torch.save(content, tmp_path / 'model.pth')
-    with pytest.raises(ValueError, match=r"without `model`: it holds (\['state_dict'\]|list)"):
+    with pytest.raises(ValueError, match=r"it has no `model`, but (\['state_dict'\]|list)"):
         load_detectron2_weights(tmp_path / 'model.pth')

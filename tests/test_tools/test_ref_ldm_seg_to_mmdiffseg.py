@@ -89,7 +89,7 @@ def test_more_than_tensors_needs_trust(converter, tmp_path):
 
 def test_wrong_files_are_refused(converter, tmp_path):
     for name, state, message in [
-        ('sd', {'conv_in.weight': torch.zeros(6, 4, 3, 3)}, 'no checkpoint of LDIS'),
+        ('sd', {'conv_in.weight': torch.zeros(6, 4, 3, 3)}, 'not an LDIS checkpoint'),
         ('more', weights(4, extra=torch.zeros(1)), r'1 unknown \(extra\)'),
         (
             'other',

@@ -68,7 +68,7 @@ def test_table_of_a_refiner(world, monkeypatch, capsys):
         gain
     )
     assert 'dilated' in capsys.readouterr().out
-    few = ['--sources', 'box', '--rows', 'once', '--every', 2]
+    few = ['--sources', 'box', '--rows', 'once', '--every', 2, '--overwrite']
     run(monkeypatch, 'refine_table', model, *data, *few)
     records = json.loads((world / 'out/refine_table.json').read_text())
     assert [(r['source'], r['row']) for r in records] == [

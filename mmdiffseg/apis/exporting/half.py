@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdiffseg.runtime.graphs import need
+
 #: fewer numbers than this stay as they are: constants, norms, biases, tables of times
 SMALLEST = 2048
 
@@ -21,7 +23,7 @@ def halve_weights(model: Any) -> None:
     Raises:
         OverflowError: A weight is too large for float16.
     """
-    import onnx_ir  # comes with onnxscript, which wrote the model
+    onnx_ir = need('onnx_ir', extra='onnx')  # comes with onnxscript
 
     graph = model.graph
     for name, weight in list(graph.initializers.items()):

@@ -101,9 +101,8 @@ def _write_onnx(
 
 def _forget_origins(model) -> None:
     """Leave out which line of Python a node comes from, and the shapes in between: megabytes."""
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-
-    ClearMetadataAndDocStringPass()(model)
+    passes = need('onnx_ir.passes.common', extra='onnx')
+    passes.ClearMetadataAndDocStringPass()(model)
     for node in model.graph:
         for value in node.outputs:
             if not value.is_graph_output():

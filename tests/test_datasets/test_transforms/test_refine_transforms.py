@@ -98,7 +98,7 @@ def test_loaded_masks(tmp_path):
     with pytest.raises(ValueError, match='a.png is 8x6, its image 8x5'):
         load.transform(dict(img=img[:5], img_path='x/a.jpg'))
     Image.fromarray(img).save(tmp_path / 'c.png')
-    with pytest.raises(ValueError, match='c.png is a picture of mode RGB'):
+    with pytest.raises(ValueError, match='c.png is a picture in colours'):
         load.transform(dict(img=img, img_path='x/c.jpg'))
 
 
