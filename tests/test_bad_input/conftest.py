@@ -28,8 +28,9 @@ def box(made_box):
     root, before = made_box
     yield root
     after = state(root)
-    for path in after.keys() - before.keys():
-        path.unlink()
+    # a folder comes before what is in it
+    for path in sorted(after.keys() - before.keys(), reverse=True):
+        path.rmdir() if after[path] is FOLDER else path.unlink()
     marker = root.with_name(bad_files.MARKER)
     ran = marker.exists()
     marker.unlink(missing_ok=True)
@@ -38,9 +39,16 @@ def box(made_box):
     assert not lost, f'lost or overwritten: {lost}'
 
 
+FOLDER = 'folder'
+
+
 def state(root):
+    """What tells a change of every file; folders are only there."""
     return {
-        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        path: FOLDER if path.is_dir() and not path.is_symlink() else _stamp(path)
         for path in root.rglob('*')
-        if path.is_file()
     }
+
+
+def _stamp(path):
+    return path.stat().st_size, path.stat().st_mtime_ns
