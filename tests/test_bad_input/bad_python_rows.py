@@ -57,7 +57,7 @@ PYTHON_ROWS = [
     Row('python', "model('dformer.py', panoptic_head__steps=1001)", 'ValueError', 'steps must lie in 1 .. 1000, got 1001'),
     Row('python', "model('context.py', steps=0)", 'ValueError', 'steps must be at least 1, got 0'),
     Row('python', "model('context.py', stable_diffusion='nowhere')", 'FileNotFoundError', "there is no Stable Diffusion folder 'nowhere': correct the path, or give a hub name such"),
-    Row('python', "model('context.py', stable_diffusion='runwayml/nowhere')", 'FileNotFoundError', "the vae of 'runwayml/nowhere' was found neither in a local folder, nor in the cache, nor"),
+    Row('python', "model('context.py', stable_diffusion='runwayml/nowhere')", 'FileNotFoundError', "the vae of 'runwayml/nowhere' was found neither in a local folder, nor in the cache, nor", slow=True),
     Row('python', "model('context.py', stable_diffusion='data')", 'FileNotFoundError', 'data is not a Stable Diffusion folder: it lacks vae/config.json'),
     Row('python', "model('context.py', stable_diffusion='world_unet')", 'FileNotFoundError', 'world_unet/unet has a configuration and no readable weights: copy them there'),
     Row('python', "build('RefCOCODataset', data_root='.', ann_file='object.json', split_file='hostile.p', split='val')", 'UnpicklingError', 'hostile.p is damaged or not a list of references: the list of references asks for builtins.'),
