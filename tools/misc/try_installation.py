@@ -46,7 +46,11 @@ def check_models() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     for name in shipped_models():
         start = time.process_time()
-        result = mmdiffseg.load(name)(picture)
+        model = mmdiffseg.load(name)
+        # a refiner answers for a mask that somebody else made
+        result = (
+            model.refine(picture, picture[..., 0] > 127) if model.asks == 'mask' else model(picture)
+        )
         seconds = time.process_time() - start
         if result.labels.shape != (96, 128):
             sys.exit(f'{name} answers with labels of {result.labels.shape}')
