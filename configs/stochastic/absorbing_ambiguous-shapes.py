@@ -1,21 +1,3 @@
 # Pixels are hidden and appear one by one
-_base_ = '../_base_/stochastic_shapes.py'
-model = dict(
-    decode_head=dict(
-        type='mmdiffseg.CategoricalMapHead',
-        noise_schedule=dict(
-            type='mmdiffseg.AbsorbingDiffusion',
-            schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
-            train_times='geometric',
-        ),
-        diffusion_sampler=dict(
-            type='mmdiffseg.CategoricalSampler',
-            spacing='geometric',
-            coupling='common',
-            final='sample',
-        ),
-        loss='ce',
-        loss_reduction='mean',
-        steps=8,
-    ),
-)
+_base_ = './categorical_ambiguous-shapes.py'
+model = dict(decode_head=dict(noise_schedule=dict(type='mmdiffseg.AbsorbingDiffusion')))

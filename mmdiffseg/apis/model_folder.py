@@ -116,7 +116,9 @@ def read_model_folder(folder: str | os.PathLike) -> ModelFolder:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f'there is not a model folder {folder}')
+        raise FileNotFoundError(
+            f'{folder} is not a folder: give a model folder, which has a config.json and weights'
+        )
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(

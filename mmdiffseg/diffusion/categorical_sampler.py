@@ -49,8 +49,9 @@ class CategoricalSampler(Sampler):
     exact in the limit of many steps; docs/distributions.md compares them at few.
 
     Draws of a chain: Gumbel ``start`` and ``step0``, ``step1``, ... (B, S, h, w), one for each map
-    that is drawn. The last step draws only with ``final='sample'``. With the common coupling,
-    uniform ``step0.clean``, ``step1.clean``, ... (B, 1, 1) as well, also in the last step.
+    that is drawn. The last step draws only with ``final='sample'``. With the common coupling
+    uniform ``step0.clean``, ``step1.clean``, ... (B, 1, 1) join them, and
+    the last step draws nothing else.
 
     Args:
         schedule: A :class:`CategoricalDiffusion`, or its config; its ``skip`` says how several
