@@ -6,13 +6,13 @@ model = dict(
         noise_schedule=dict(
             type='mmdiffseg.UniformDiffusion',
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
-            train_times='geometric',
+            train_times='log_snr',
         ),
         # with few steps the likeliest class at the end would suppress rare answers, and so would
         # draws of every pixel by itself
         diffusion_sampler=dict(
             type='mmdiffseg.CategoricalSampler',
-            spacing='geometric',
+            spacing='log_snr',
             coupling='common',
             final='sample',
         ),

@@ -6,11 +6,11 @@ model = dict(
         noise_schedule=dict(
             type='mmdiffseg.UniformDiffusion',
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
-            train_times='geometric',
+            train_times='log_snr',
         ),
         diffusion_sampler=dict(
             type='mmdiffseg.CategoricalSampler',
-            spacing='geometric',
+            spacing='log_snr',
             coupling='common',
             final='sample',
         ),

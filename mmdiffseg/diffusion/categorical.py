@@ -7,6 +7,7 @@ noisier upwards, and -1 is the clean end, as in :mod:`mmdiffseg.diffusion.discre
 share of pixels that no step has touched, is the schedule's ``alphas_cumprod``.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +19,7 @@ from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SKIPS = ('exact', 'ccdm')
-TRAIN_TIMES = ('uniform', 'geometric')
+TRAIN_TIMES = ('uniform', 'log_snr')
 
 
 class CategoricalDiffusion:
@@ -28,9 +29,9 @@ class CategoricalDiffusion:
         num_classes: Number K of classes, at least 2.
         schedule: Discrete schedule, or its config.
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
-        train_times: ``uniform`` over the chain (as released), or ``geometric``: evenly on a
-            logarithmic scale of abar. Half of a cosine chain leaves most pixels as they are, which
-            is easily undone; ``geometric`` trains where the image has to tell the classes.
+        train_times: ``uniform`` over the chain (as released), or ``log_snr``: evenly in
+            log(abar / (1 - abar)), for shares of signal abar from 1 / 5000 to 499 / 500. Goes
+            with ``spacing='log_snr'`` of the sampler.
     """
 
     #: where every chain ends
@@ -120,15 +121,16 @@ class CategoricalDiffusion:
 
         Args:
             count: How many.
-            draws: ``t``: the times themselves (count,), or with ``geometric`` where in [0, 1) on
-                the logarithmic scale they lie.
+            draws: ``t``: the times themselves (count,), or with ``log_snr`` where in [0, 1) on
+                this scale they lie.
             device: Where they are needed.
         """
         if self.train_times == 'uniform':
             return self.schedule.draw_times(count, draws, device)
-        depths = -self.schedule.alphas_cumprod.log().to(device)  # rising with the time
-        wanted = draws.uniform('t', (count,), device=device) * depths[-1]
-        return torch.searchsorted(depths, wanted)
+        depths = -torch.logit(self.schedule.alphas_cumprod).to(device)  # rising with the time
+        clean, noisy = -math.log(499), math.log(4999)
+        wanted = clean + draws.uniform('t', (count,), device=device) * (noisy - clean)
+        return torch.searchsorted(depths, wanted.to(depths)).clamp(max=self.num_timesteps - 1)
 
     def draw_noise(
         self, draws: Draws, name: str, shape: Sequence[int], device: torch.device | None

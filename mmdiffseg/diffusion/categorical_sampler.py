@@ -59,7 +59,8 @@ class CategoricalSampler(Sampler):
         spacing: Where the evaluation times lie. ``uniform`` is CCDM's grid but for the rounding of
             halves, which ``ccdm`` takes over. ``trailing`` spends no step on the first time, at
             which hardly any pixel is still noisy: with few steps it is less biased, and
-            ``quadratic`` and ``geometric`` still less.
+            ``quadratic`` still less. ``log_snr`` is made for samples, ``geometric`` for their mean,
+            see :func:`~mmdiffseg.diffusion.discrete.signal_time_pairs`.
         coupling: How the pixels of the clean map are drawn in a step: ``independent`` or
             ``common``, see above.
         state: What the chain walks over. ``expected`` carries the probabilities on in place of a

@@ -18,6 +18,7 @@ from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SPACINGS = ('trailing', 'trailing_truncated', 'uniform', 'ccdm', 'leading', 'quadratic')
+SIGNAL_SPACINGS = ('geometric', 'log_snr')
 
 
 def table_at(table: Tensor, t: Tensor) -> Tensor:
@@ -111,23 +112,30 @@ def discrete_time_pairs(
     return _pairs(times)
 
 
-def geometric_time_pairs(alphas_cumprod: Tensor, steps: int) -> list[tuple[int, int]]:
-    """List the (t_now, t_next) of a chain whose share of signal grows by a factor in every step.
+def signal_time_pairs(alphas_cumprod: Tensor, steps: int, *, spacing: str) -> list[tuple[int, int]]:
+    """List the (t_now, t_next) of a chain whose signal grows alike in every step.
 
     A chain chooses among the answers as soon as a few pixels tell them apart, long before a human
-    eye sees anything. Its times therefore lie at shares abar from 1 / 200 to 1 / 2, evenly on a
-    logarithmic scale. The first time is the noisiest, whatever its share.
+    eye sees anything. Its times therefore begin at a share of signal abar of 1 / 200. The first
+    time is the noisiest, whatever its share.
 
     Args:
         alphas_cumprod: Shares abar (T,) of the times that the chain may use, falling.
         steps: Number of denoising steps, 1 .. T.
+        spacing: ``'geometric'``: abar grows by the same factor in every step, up to 1 / 2, where
+            the choice is made. ``'log_snr'``: abar / (1 - abar) does, up to abar = 49 / 50, so that
+            outlines are cleaned as well.
     """
     _check_steps(len(alphas_cumprod), steps)
     low = max(alphas_cumprod[-1].item(), 1 / 200)
-    # a chain that starts from a given map has less than half of the way to go
-    high = max((1 + low) / 2, 1 / 2)
+    # a chain that starts from a given map may have less than this to go
+    high = max((1 + low) / 2, 1 / 2 if spacing == 'geometric' else 49 / 50)
     middles = (np.arange(steps - 1) + 0.5) / max(steps - 1, 1)
-    shares = low * (high / low) ** middles
+    if spacing == 'geometric':
+        shares = low * (high / low) ** middles
+    else:
+        first, last = low / (1 - low), high / (1 - high)
+        shares = 1 / (1 + 1 / (first * (last / first) ** middles))
     # the first time whose share is not above the wanted one
     below = np.searchsorted(-alphas_cumprod.numpy(), -shares)
     times = np.concatenate([[len(alphas_cumprod) - 1], below])
@@ -209,15 +217,17 @@ class DiscreteSchedule(GaussianSchedule):
 
         Args:
             steps: Number of denoising steps.
-            spacing: Where the evaluation times lie: ``'geometric'``, see
-                :func:`geometric_time_pairs`, or what :func:`discrete_time_pairs` knows.
+            spacing: Where the evaluation times lie: ``'geometric'`` or ``'log_snr'``, see
+                :func:`signal_time_pairs`, or what :func:`discrete_time_pairs` knows.
             strength: Share of the T times that the chain may use, the cleanest ones.
         """
-        if spacing not in (*SPACINGS, 'geometric'):
-            raise ValueError(f'spacing must be one of {(*SPACINGS, "geometric")}, got {spacing!r}')
+        if spacing not in (*SPACINGS, *SIGNAL_SPACINGS):
+            raise ValueError(
+                f'spacing must be one of {(*SPACINGS, *SIGNAL_SPACINGS)}, got {spacing!r}'
+            )
         times = share_of_times(self.num_timesteps, strength)
-        if spacing == 'geometric':
-            return geometric_time_pairs(self.alphas_cumprod[:times], steps)
+        if spacing in SIGNAL_SPACINGS:
+            return signal_time_pairs(self.alphas_cumprod[:times], steps, spacing=spacing)
         return discrete_time_pairs(times, steps, spacing=spacing)
 
     def _alphas_cumprod_at(self, t: Tensor) -> Tensor:

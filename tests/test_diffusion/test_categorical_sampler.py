@@ -202,7 +202,7 @@ def test_a_common_number_makes_one_choice_for_all_pixels(kernel, steps):
 
     def ones(coupling):
         sampler = CategoricalSampler(
-            schedule=diffusion, coupling=coupling, spacing='geometric', final='sample'
+            schedule=diffusion, coupling=coupling, spacing='log_snr', final='sample'
         )
         chain = sampler.walk(
             known.predict,

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mmdiffseg.diffusion.discrete import (
+    SIGNAL_SPACINGS,
     SPACINGS,
     CosineBetas,
     DiscreteSchedule,
@@ -255,31 +256,40 @@ def test_quadratic_times_are_dense_where_a_map_is_noise(steps):
         assert gaps == sorted(gaps)
 
 
+@pytest.mark.parametrize('spacing', SIGNAL_SPACINGS)
 @pytest.mark.parametrize('steps', [1, 2, 3, 8, 32, 249, 250])
 @pytest.mark.parametrize('strength', [0.999, 1.0])
-def test_geometric_times_fall_to_the_clean_end(steps, strength):
+def test_signal_times_fall_to_the_clean_end(spacing, steps, strength):
     schedule = CosineBetas(num_timesteps=250)
-    pairs = schedule.time_pairs(steps, spacing='geometric', strength=strength)
+    pairs = schedule.time_pairs(steps, spacing=spacing, strength=strength)
     times = [now for now, _ in pairs]
     assert len(times) == steps and times[0] == 249 and pairs[-1][1] == -1
     assert all(now > then for now, then in pairs)
     assert [then for _, then in pairs[:-1]] == times[1:]
 
 
-def test_geometric_times_multiply_the_share_of_signal():
+@pytest.mark.parametrize(
+    'spacing, scale, ends',
+    [
+        ('geometric', torch.log, (-math.log(200), -math.log(2))),
+        ('log_snr', torch.logit, (-math.log(199), math.log(49))),
+    ],
+)
+def test_signal_times_are_even_on_their_scale(spacing, scale, ends):
     schedule = CosineBetas(num_timesteps=4000)  # fine enough to see the rule
-    times = [now for now, _ in schedule.time_pairs(9, spacing='geometric')][1:]
-    shares = schedule.alphas_cumprod[times].log()
-    # seven factors between eight shares, which lie in the middle of eight parts of log(100)
-    assert shares.diff().tolist() == pytest.approx([math.log(100) / 8] * 7, rel=0.02)
-    assert shares.mean() == pytest.approx(math.log(0.05), rel=0.01)
+    times = [now for now, _ in schedule.time_pairs(9, spacing=spacing)][1:]
+    signal = scale(schedule.alphas_cumprod[times])
+    # seven differences between eight times, which lie in the middle of eight parts
+    assert signal.diff().tolist() == pytest.approx([(ends[1] - ends[0]) / 8] * 7, rel=0.03)
+    assert signal.mean() == pytest.approx(sum(ends) / 2, abs=0.02)
 
 
-def test_geometric_times_of_a_chain_that_starts_halfway():
-    pairs = CosineBetas(num_timesteps=250).time_pairs(5, spacing='geometric', strength=0.3)
+@pytest.mark.parametrize('spacing', SIGNAL_SPACINGS)
+def test_signal_times_of_a_chain_that_starts_halfway(spacing):
+    pairs = CosineBetas(num_timesteps=250).time_pairs(5, spacing=spacing, strength=0.3)
     assert pairs[0][0] == 74 and len({now for now, _ in pairs}) == 5
 
 
 def test_unknown_spacings_are_refused_with_all_that_there_are():
-    with pytest.raises(ValueError, match="'quadratic', 'geometric'.*got 'cubic'"):
+    with pytest.raises(ValueError, match="'quadratic', 'geometric', 'log_snr'.*got 'cubic'"):
         CosineBetas(num_timesteps=250).time_pairs(5, spacing='cubic')

@@ -67,7 +67,7 @@ HEADS = {
     'categorical': CATEGORICAL,
     'categorical-common': dict(
         CATEGORICAL,
-        diffusion_sampler=dict(type='CategoricalSampler', spacing='geometric', coupling='common'),
+        diffusion_sampler=dict(type='CategoricalSampler', spacing='log_snr', coupling='common'),
     ),
     'absorbing': dict(
         CATEGORICAL,
