@@ -30,7 +30,7 @@ class CategoricalDiffusion:
         schedule: Discrete schedule, or its config.
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
         train_times: ``uniform`` over the chain (as released), or ``log_snr``: evenly in
-            log(abar / (1 - abar)), for shares of signal abar from 1 / 5000 to 499 / 500. Goes
+            log(abar / (1 - abar)), for shares of signal abar from 1 / 500 to 499 / 500. Goes
             with ``spacing='log_snr'`` of the sampler.
     """
 
@@ -128,8 +128,7 @@ class CategoricalDiffusion:
         if self.train_times == 'uniform':
             return self.schedule.draw_times(count, draws, device)
         depths = -torch.logit(self.schedule.alphas_cumprod).to(device)  # rising with the time
-        clean, noisy = -math.log(499), math.log(4999)
-        wanted = clean + draws.uniform('t', (count,), device=device) * (noisy - clean)
+        wanted = (2 * draws.uniform('t', (count,), device=device) - 1) * math.log(499)
         return torch.searchsorted(depths, wanted.to(depths)).clamp(max=self.num_timesteps - 1)
 
     def draw_noise(
