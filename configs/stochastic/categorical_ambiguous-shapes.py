@@ -8,13 +8,9 @@ model = dict(
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
             train_times='log_snr',
         ),
-        # with few steps the likeliest class at the end would suppress rare answers, and so would
-        # draws of every pixel by itself
+        # with few steps, draws of every pixel by itself would suppress rare answers
         diffusion_sampler=dict(
-            type='mmdiffseg.CategoricalSampler',
-            spacing='log_snr',
-            coupling='common',
-            final='sample',
+            type='mmdiffseg.CategoricalSampler', spacing='log_snr', coupling='common'
         ),
         loss='ce',
         loss_reduction='mean',

@@ -12,7 +12,6 @@ model = dict(
             type='mmdiffseg.CategoricalSampler',
             spacing='log_snr',
             coupling='common',
-            final='sample',
         ),
         loss='ce',
         loss_reduction='mean',

@@ -164,7 +164,18 @@ class DiffusionHead(ExplainsArguments):
 
     # training
 
+    #: train at the time of a one-step chain alone, see OneStepHook
+    one_step = False
+
     def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+        """Training times (count,) from the draw ``t``."""
+        t = self.any_times(count, draws, device)
+        if self.one_step:
+            (noisiest, _), *_ = self.diffusion_sampler.time_pairs(1)
+            t = torch.full_like(t, noisiest)
+        return t
+
+    def any_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """Training times (count,) from the draw ``t``, as the schedule has them."""
         return self.noise_schedule.draw_times(count, draws, device)
 

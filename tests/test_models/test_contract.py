@@ -153,6 +153,13 @@ def test_recorded_draws_replay_a_run(head):
     assert not torch.equal(run(head, [0, 1, 2], Draws(changed)), recorded)
 
 
+def test_one_step_training_begins_where_a_chain_of_one_step_does(head):
+    times = [head.draw_times(40, Draws(), torch.device('cpu')) for head.one_step in (False, True)]
+    assert len(times[0].unique()) > 1 and times[1].shape == (40,)
+    begin, _ = head.diffusion_sampler.time_pairs(1)[0]
+    assert (times[1] == begin).all() and times[1].dtype == times[0].dtype
+
+
 def test_recorded_draws_of_another_batch_are_refused(head):
     recorder = Recorder(generator=torch.Generator().manual_seed(3))
     run(head, [0, 1, 2], recorder)

@@ -144,6 +144,6 @@ class DDPBaseHead(DiffusionHead, BaseDecodeHead):
         """Class probabilities (B, K, h, w) of logits of this shape."""
         return output.softmax(dim=1)
 
-    def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
+    def any_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """Training times (count,), uniform in the ``sample_range``."""
         return draws.uniform('t', (count,), *self.sample_range, device=device)

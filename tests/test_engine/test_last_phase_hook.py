@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from mmdiffseg.engine.hooks import SelfAlignedHook
+from mmdiffseg.engine.hooks import OneStepHook, SelfAlignedHook
 
 
 def modes(runner):
@@ -9,8 +9,9 @@ def modes(runner):
     return [mode for _, mode in runner.model.seen]
 
 
-def test_the_last_iterations_are_self_aligned(make_runner):
-    hooks = [{'type': 'mmdiffseg.SelfAlignedHook', 'last_iters': 2}]
+@pytest.mark.parametrize('hook', [SelfAlignedHook, OneStepHook])
+def test_the_last_iterations_are_in_the_mode(make_runner, hook):
+    hooks = [{'type': f'mmdiffseg.{hook.__name__}', 'last_iters': 2}]
     assert modes(make_runner(hooks=hooks)) == [False] * 4 + [True] * 2
 
 
