@@ -141,3 +141,19 @@ def test_a_probability_is_part_of_the_panel(batch):
     sample.seg_prob = PixelData(data=torch.rand(1, *SIZE))
     after = draw_panel(image, sample, {}, META, columns=8)
     assert after.shape[1] > before.shape[1]
+
+
+def test_samples_are_set_beside_the_raters(batch, tmp_path):
+    for sample in batch['data_samples']:
+        sample.gt_raters = PixelData(data=torch.randint(2, (2, *SIZE)))
+        sample.samples = PixelData(data=torch.randint(2, (3, *SIZE)))
+        sample.set_metainfo({'raters': ['anna', 'ben']})
+    run = runner(Steps())
+    hook = DiffusionVisualizationHook(out_dir=str(tmp_path / 'show'))
+    hook.before_run(run)
+    hook.after_test_iter(run, 0, batch, batch['data_samples'])
+    pages = sorted((tmp_path / 'show').iterdir())
+    assert [page.name for page in pages] == ['photo_0.png', 'photo_1.png']
+    with Image.open(pages[0]) as page:  # pictures in two rows, and bars below them
+        assert page.height > 260 + 2 * SIZE[0]
+    assert not run.model.asked

@@ -20,6 +20,7 @@ from mmdiffseg.visualization.pages.bev_map import map_pages
 from mmdiffseg.visualization.pages.depth import depth_pages
 from mmdiffseg.visualization.pages.labels import label_pages
 from mmdiffseg.visualization.pages.referral import referral_pages
+from mmdiffseg.visualization.pages.samples import sample_pages
 from mmdiffseg.visualization.pages.segment import segment_pages
 
 
@@ -29,7 +30,8 @@ class DiffusionVisualizationHook(Hook):
 
     Takes the place of mmseg's ``SegVisualizationHook``. Step counts, uncertainty and films need a
     :class:`DiffusionEncoderDecoder`; of any other model the plain prediction is drawn, of mmdet's
-    with a picture for each task.
+    with a picture for each task. Where the data has several raters and the model draws samples, the
+    page sets them side by side, with the frequency of every rater.
 
     Args:
         steps: Step counts to set side by side.
@@ -116,18 +118,22 @@ class DiffusionVisualizationHook(Hook):
         """Yield the name of each image with its panel, followed by the frames of its film."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         chains, frames = {}, []
-        if isinstance(model, DiffusionEncoderDecoder):
+        many = ['samples' in sample and 'gt_raters' in sample for sample in outputs]
+        if isinstance(model, DiffusionEncoderDecoder) and not all(many):
             data = model.data_preprocessor(data_batch, False)
             inputs, samples = data['inputs'], data['data_samples']
             chains = model.predict_steps(inputs, samples, self.steps)
             if self.film:
                 frames = model.predict_trajectory(inputs, samples, max(self.steps))
-        for index, sample in enumerate(outputs):
+        for index, (sample, has_many) in enumerate(zip(outputs, many, strict=True)):
             name = self._names.claim(sample) if self.out_dir else prediction_name(sample)
             if 'map_prob' in sample:
                 yield name, map_pages(sample, meta)
                 continue
             image = mmcv.imfrombytes(get(sample.img_path), channel_order='rgb')
+            if has_many:
+                yield name, sample_pages(image, sample, meta)
+                continue
             if 'text' in sample or 'texts' in sample:
                 yield name, referral_pages(image, sample, meta)
                 continue
