@@ -5,6 +5,7 @@ import json
 import math
 import time
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,7 +212,9 @@ def table(record: dict) -> str:
     from prettytable import PrettyTable
 
     from mmdiffseg.evaluation.trust.report import headlines, verdict
+    from mmdiffseg.visualization.trust_page import measure_text
 
+    written = partial(measure_text, interval=' ({} to {})')
     baseline = record['baseline']
     text = PrettyTable(
         ['measure', *record['models'], *(f'{name} - {baseline}' for name in record['differences'])],
@@ -219,23 +222,13 @@ def table(record: dict) -> str:
     )
     text.align['measure'] = 'l'
     for measure in headlines(record):
-        cells = [_cell(model['measures'].get(measure)) for model in record['models'].values()]
+        cells = [written(model['measures'].get(measure)) for model in record['models'].values()]
         for differences in record['differences'].values():
             difference = differences.get(measure)
             said = '' if difference is None else f', {verdict(difference, measure)}'
-            cells.append(_cell(difference, sign=True) + said)
+            cells.append(written(difference, sign=True) + said)
         text.add_row([measure, *cells])
     return text.get_string()
-
-
-def _cell(value: dict | None, *, sign: bool = False) -> str:
-    if value is None or value['value'] is None:
-        return '-'
-    form = '+.4f' if sign else '.4f'
-    text = format(value['value'], form)
-    if value['low'] is not None:
-        text += f' ({format(value["low"], form)} to {format(value["high"], form)})'
-    return text
 
 
 def _panels(account: 'Account') -> dict[str, list]:

@@ -100,7 +100,7 @@ def _table(record: dict, *, every: bool = False) -> str:
     lines = [f'<tr><th>measure</th>{head}{note}</tr>']
     for row in rows:
         cells = ''.join(
-            f'<td>{_cell(model["measures"].get(row))}</td>' for model in models.values()
+            f'<td>{measure_text(model["measures"].get(row))}</td>' for model in models.values()
         )
         note = '' if every else f'<td>{escape(HEADLINES[row])}</td>'
         lines.append(f'<tr><td>{escape(row)}</td>{cells}{note}</tr>')
@@ -114,9 +114,10 @@ def _differences(record: dict) -> list[str]:
         for measure in headlines(record):
             if measure in differences:
                 said = verdict(differences[measure], measure)
+                cell = measure_text(differences[measure], sign=True)
                 rows.append(
-                    f'<tr><td>{escape(measure)}</td><td>{_cell(differences[measure], sign=True)}'
-                    f'</td><td class="{said}">{said}</td></tr>'
+                    f'<tr><td>{escape(measure)}</td><td>{cell}</td>'
+                    f'<td class="{said}">{said}</td></tr>'
                 )
         parts += [
             f'<h2>{escape(name)} less {escape(record["baseline"])}</h2>',
@@ -134,8 +135,9 @@ def _promises(record: dict) -> list[str]:
             risk = model['measures']['promise/risk']
             parts.append(
                 f'<p>{escape(name)} promises a risk of at most {promise["alpha"]:g}. Measured: '
-                f'{_cell(risk)}. The risk is the {escape(RISKS[promise["risk"]])}. The promise is '
-                f'for the mean over images like the {promise["images"]} of the calibration.</p>'
+                f'{measure_text(risk)}. The risk is the {escape(RISKS[promise["risk"]])}. The '
+                f'promise is for the mean over images like the {promise["images"]} of the '
+                'calibration.</p>'
             )
     return ['<h2>Is the guarantee kept?</h2>', *parts] if parts else []
 
@@ -165,16 +167,25 @@ def _risk_curves(record: dict) -> NDArray[np.uint8]:
     return curve_picture(quantities, xlabel='share of pixels kept')
 
 
-def _cell(value: dict | None, *, sign: bool = False) -> str:
+def measure_text(
+    value: dict | None,
+    *,
+    sign: bool = False,
+    interval: str = ' <span class="range">{} to {}</span>',
+) -> str:
+    """A measure with its interval.
+
+    Args:
+        value: Its ``value``, ``low`` and ``high``, each of which may be None.
+        sign: Write the sign of a positive value, too.
+        interval: How the two ends are written.
+    """
     if value is None or value['value'] is None:
         return '-'
     form = '+.4f' if sign else '.4f'
     text = format(value['value'], form)
     if value['low'] is not None:
-        text += (
-            f' <span class="range">{format(value["low"], form)} to {format(value["high"], form)}'
-            '</span>'
-        )
+        text += interval.format(format(value['low'], form), format(value['high'], form))
     return text
 
 
