@@ -255,14 +255,18 @@ def test_loop_holds_no_weights(exported):
 @pytest.mark.parametrize(
     'format, library', [('torch', 'torch'), ('openvino', 'openvino')], ids=['torch', 'openvino']
 )
-@pytest.mark.parametrize('name', ['plain', pytest.param('flow', marks=pytest.mark.recipe)])
+@pytest.mark.parametrize(
+    'name',
+    ['plain', *(pytest.param(name, marks=pytest.mark.recipe) for name in ('flow', 'common'))],
+)
 def test_other_formats_say_the_same(name, format, library, tmp_path):
     pytest.importorskip(library)
     segmenter, shown = build(name), picture(33, 50)
     runtime = load(export(segmenter, tmp_path / 'model', format=format), threads=1)
     found = runtime.predict(shown, **runtime.settings)
     expected = eager(segmenter, shown)
-    np.testing.assert_allclose(found['probability'], expected['probability'], atol=1e-4)
+    errors = np.abs(found['probability'] - expected['probability'])
+    assert (errors > 1e-4).mean() <= (1e-3 if name == 'common' else 0)  # rounding may tip a draw
     assert (found['labels'] == expected['labels']).mean() > 0.999
 
 
