@@ -35,7 +35,7 @@ export async function* gaussian(loop, rows, call, [channels, height, width], dra
 }
 
 export async function* categorical(loop, rows, call, [channels, height, width], draws) {
-  const count = draws.rows.length, size = height * width, states = loop.states;
+  const count = draws.rows.length, size = height * width, states = loop.states, common = loop.coupling === 'common';
 
   // The state (rows, states, h, w) of the highest score, as zeros and ones.
   const oneHot = (scores) => {
@@ -51,10 +51,8 @@ export async function* categorical(loop, rows, call, [channels, height, width], 
     }
     return out;
   };
-  const drawn = (probability) => {
-    const noise = draws.draw('gumbel', [states, height, width]);
-    return oneHot(noise.map((number, i) => Math.fround(Math.log(probability(i))) + number));
-  };
+  const gumbel = () => draws.draw('gumbel', [states, height, width]);
+  const drawn = (probability, noise) => oneHot(noise.map((number, i) => Math.fround(Math.log(probability(i))) + number));
   // what the network sees leaves out a state that hides the class
   const seen = (state) => {
     const out = new Float32Array(count * channels * size);
@@ -70,17 +68,20 @@ export async function* categorical(loop, rows, call, [channels, height, width], 
     return stack(out, height, width);
   };
 
-  let state = drawn((i) => loop.prior[Math.floor(i / size) % states]);
+  let state = drawn((i) => loop.prior[Math.floor(i / size) % states], gumbel());
   for (const [index, row] of rows.entries()) {
-    const said = await call({
+    const last = index === rows.length - 1, kind = last ? loop.final : loop.state;
+    const given = {
       z_t: [seen(state), [count, channels, height, width]],
       t: [[row.t], [1]],
       jump: [row.jump, [row.jump.length, 1, 1, 1, 1]],
-    });
-    const posterior = said.posterior.data, last = index === rows.length - 1;
-    const kind = last ? loop.final : loop.state;
-    if (kind === 'sample') state = drawn((i) => posterior[i]);
-    else state = kind === 'argmax' ? oneHot(posterior) : posterior;
+    };
+    // the last step ends in the clean classes that the graph draws
+    const noise = kind === 'sample' && !(common && last) ? gumbel() : null;
+    if (common) given.clean = [kind === 'sample' ? draws.draw('uniform', [1, 1]) : new Float32Array(count).fill(-1), [count, 1, 1]];
+    const said = await call(given), posterior = said.posterior.data;
+    if (noise) state = drawn((i) => posterior[i], noise);
+    else state = kind === 'expected' || kind === 'probs' ? posterior : oneHot(posterior);
     const probability = at(said.probability);
     yield {
       index, output: at(said.output), probability,

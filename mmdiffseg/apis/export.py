@@ -235,7 +235,7 @@ def _step_graph(
         times = not t.is_floating_point()
         return graph, dict(kind='gaussian', integer_times=times, stochastic=sampler.stochastic)
     kind = dict(kind='categorical', states=schedule.num_states, prior=schedule.prior().tolist())
-    return graph, dict(kind, state=sampler.state, final=sampler.final)
+    return graph, dict(kind, state=sampler.state, final=sampler.final, coupling=sampler.coupling)
 
 
 class _Recorder(Draws):

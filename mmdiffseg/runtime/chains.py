@@ -86,8 +86,13 @@ def _size(weights: Sequence[float], variance: np.ndarray | None) -> float | np.n
 def walk_categorical(
     loop: dict, rows: Sequence[dict], call: Call, shape: Sequence[int], draws: Draws
 ) -> Iterator[Step]:
-    """Follow a chain of label maps; see :func:`walk_gaussian`."""
+    """Follow a chain of label maps; see :func:`walk_gaussian`.
+
+    Draws of a chain: Gumbel ``start`` and ``step0``, ``step1``, ...; with the common coupling also
+    uniform ``step0.clean``, ``step1.clean``, ..., by which the graph draws the clean classes.
+    """
     states, channels = loop['states'], shape[0]
+    common = loop.get('coupling') == 'common'
     shape = (states, *shape[1:])
 
     def one_hot(scores: np.ndarray) -> np.ndarray:
@@ -95,24 +100,34 @@ def walk_categorical(
             np.float32
         )
 
-    def draw(probabilities: np.ndarray, name: str) -> np.ndarray:
+    def drawn(probabilities: np.ndarray, noise: np.ndarray) -> np.ndarray:
         with np.errstate(divide='ignore'):
-            return one_hot(np.log(probabilities) + draws.draw('gumbel', name, shape))
+            return one_hot(np.log(probabilities) + noise)
 
-    state = draw(np.float32(loop['prior'])[:, None, None], 'start')
+    noise = draws.draw('gumbel', 'start', shape)
+    state = drawn(np.float32(loop['prior'])[:, None, None], noise)
     for index, row in enumerate(rows):
         z_t = np.ascontiguousarray(state[:, -channels:])
         jump = np.float32(row['jump']).reshape(-1, 1, 1, 1, 1)
-        said = call(dict(z_t=z_t, t=_time(row, True), jump=jump))
-        posterior, probability = said['posterior'], said['probability']
         last = index == len(rows) - 1
         kind = loop['final'] if last else loop['state']
-        if kind == 'sample':
-            state = draw(posterior, f'step{index}')
-        elif kind == 'argmax':
-            state = one_hot(posterior)
-        else:
+        given = dict(z_t=z_t, t=_time(row, True), jump=jump)
+        # the last step ends in the clean classes that the graph draws
+        noise = None
+        if kind == 'sample' and not (common and last):
+            noise = draws.draw('gumbel', f'step{index}', shape)
+        if common:
+            given['clean'] = np.full((len(z_t), 1, 1), -1, np.float32)  # draws none
+            if kind == 'sample':
+                given['clean'] = draws.draw('uniform', f'step{index}.clean', (1, 1))
+        said = call(given)
+        posterior, probability = said['posterior'], said['probability']
+        if noise is not None:
+            state = drawn(posterior, noise)
+        elif kind in ('expected', 'probs'):
             state = posterior
+        else:
+            state = one_hot(posterior)
         yield Step(
             index=index,
             z_t=z_t,

@@ -48,10 +48,29 @@ MODELS = dict(
         kind='categorical',
         states=4,
         prior=[0.4, 0.3, 0.2, 0.1],
-        state='mean',
+        state='expected',
         final='argmax',
         readout=dict(SAMPLES, uncertainty='variance'),
         windows=dict(size=[32, 32], stride=[24, 24]),
+    ),
+    common=dict(
+        kind='categorical',
+        states=4,
+        prior=[0.4, 0.3, 0.2, 0.1],
+        state='sample',
+        final='sample',
+        coupling='common',
+        readout=SAMPLES,
+    ),
+    # the last step draws nothing, but its graph still asks for the number
+    common_probs=dict(
+        kind='categorical',
+        states=4,
+        prior=[0.4, 0.3, 0.2, 0.1],
+        state='sample',
+        final='probs',
+        coupling='common',
+        readout=SAMPLES,
     ),
     masks=dict(
         kind='gaussian',
@@ -146,8 +165,20 @@ def write_model(folder, name, meta):
             node('Mul', ['states', 'share'], 'new'),
             node('Sub', ['unit', 'share'], 'rest'),
             node('Mul', ['z_t', 'rest'], 'old'),
-            node('Add', ['new', 'old'], 'posterior'),
+            node('Add', ['new', 'old'], 'moved'),
         ]
+        if told.get('coupling') == 'common':  # each number moves all states of its map
+            inputs.append(('clean', onnx.TensorProto.FLOAT, ['rows', 1, 1]))
+            weights.append(constant('weights', [[[[0.9]], [[0.1]], [[0.5]], [[0.2]]]]))
+            steps += [
+                node('Unsqueeze', ['clean', 'axis'], 'numbers'),
+                node('Mul', ['numbers', 'weights'], 'chosen'),
+                node('Max', ['chosen', 'nothing'], 'given'),
+                node('Add', ['moved', 'given'], 'posterior'),
+            ]
+            weights.append(constant('nothing', [0.0]))
+        else:
+            steps.append(node('Identity', ['moved'], 'posterior'))
         for key, value in (('zero', 0), ('one', 1), ('axis', 1)):
             weights.append(onnx.numpy_helper.from_array(np.array([value]), key))
         weights.append(constant('unit', [1.0]))

@@ -6,6 +6,7 @@ import torch
 
 from mmdiffseg.apis.exporting.loop import chain_rows
 from mmdiffseg.diffusion import Draws as TorchDraws
+from mmdiffseg.diffusion.draws import classes_at
 from mmdiffseg.diffusion.samplers import Sampler
 from mmdiffseg.registry import SAMPLERS
 from mmdiffseg.runtime.chains import walk_categorical, walk_gaussian
@@ -56,20 +57,31 @@ def test_gaussian_chains_are_those_of_torch(config, steps):
 
 
 @pytest.mark.parametrize('final', ['argmax', 'sample', 'probs'])
-@pytest.mark.parametrize('state', ['sample', 'expected'])
+@pytest.mark.parametrize(
+    'state, coupling',
+    [('sample', 'independent'), ('sample', 'common'), ('expected', 'independent')],
+)
 @pytest.mark.parametrize('kind', ['UniformDiffusion', 'AbsorbingDiffusion', 'BernoulliDiffusion'])
-def test_categorical_chains_are_those_of_torch(kind, state, final):
+def test_categorical_chains_are_those_of_torch(kind, state, coupling, final):
     classes = {} if kind.startswith('Bernoulli') else dict(num_classes=3)
     schedule = dict(type=kind, schedule=COSINE, **classes)
     sampler = SAMPLERS.build(
-        dict(type='CategoricalSampler', schedule=schedule, state=state, final=final)
+        dict(
+            type='CategoricalSampler',
+            schedule=schedule,
+            state=state,
+            coupling=coupling,
+            final=final,
+        )
     )
     diffusion = sampler.schedule
     channels, height, width = diffusion.channels, 5, 6
     slopes = torch.linspace(-1, 1, diffusion.num_classes)[:, None, None]
+    # not the same everywhere: with a common number a map would have one class
+    places = torch.linspace(-2, 2, height * width).view(height, width)
 
     def logits(z_t, t):
-        return slopes * (z_t[:, :1] + 0.02 * t)
+        return slopes * (z_t[:, :1] + 0.02 * t + places)
 
     expected = sampler.walk(
         lambda z_t, t: (logits(z_t, t), None),
@@ -83,13 +95,19 @@ def test_categorical_chains_are_those_of_torch(kind, state, final):
         z_t, t, jump = (torch.from_numpy(state[name]) for name in ('z_t', 't', 'jump'))
         output = logits(z_t, t)
         x0 = diffusion.encode_output(output)
-        posterior = diffusion.all_states(diffusion.reverse(z_t, x0, jump))
         probability = diffusion.all_states(x0)[:, : diffusion.num_classes]
+        if 'clean' in state and (state['clean'] >= 0).all():
+            x0 = classes_at(torch.from_numpy(state['clean']), diffusion.all_states(x0))
+        posterior = diffusion.all_states(diffusion.reverse(z_t, x0, jump))
         named = dict(output=output, posterior=posterior, probability=probability)
         return {name: tensor.numpy() for name, tensor in named.items()}
 
     loop = dict(
-        states=diffusion.num_states, prior=diffusion.prior().tolist(), state=state, final=final
+        states=diffusion.num_states,
+        prior=diffusion.prior().tolist(),
+        state=state,
+        coupling=coupling,
+        final=final,
     )
     rows = chain_rows(sampler, 4)
     found = list(walk_categorical(loop, rows, call, (channels, 5, 6), Draws(NAMES, seed=0)))

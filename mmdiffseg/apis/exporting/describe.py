@@ -60,18 +60,13 @@ def describe_readout(model: nn.Module) -> dict:
 
     Raises:
         TypeError: The model is of a kind that cannot be exported.
-        ValueError: Its chains draw what no graph takes.
+        ValueError: Its label encoder draws.
     """
     head = getattr(model, 'decode_head', None)
     if getattr(getattr(head, 'label_encoder', None), 'reencode', None) == 'draw':
         raise ValueError(
             "a label encoder with reencode='draw' cannot be exported: load the model with "
             "reencode='argmax' or 'soft'"
-        )
-    if getattr(getattr(head, 'diffusion_sampler', None), 'coupling', None) == 'common':
-        raise ValueError(
-            "a sampler with coupling='common' cannot be exported: load the model with "
-            "coupling='independent', or run it without an export"
         )
     if isinstance(head, DFormerHead):
         raise TypeError(

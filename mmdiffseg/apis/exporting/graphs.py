@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
-from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.draws import Draws, classes_at
 from mmdiffseg.models.diffusion_head import DiffusionHead
-from mmdiffseg.models.stochastic.direct import DirectHead
+from mmdiffseg.models.stochastic.direct import DirectHead, PixelwiseHead
 
 
 class Graph(nn.Module):
@@ -18,10 +19,12 @@ class Graph(nn.Module):
     Attributes:
         inputs: Names of the tensors that :meth:`forward` takes.
         outputs: Names of those that it returns.
+        drawn: Names of those that hold drawn classes, a few of which rounding tips.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    drawn: tuple[str, ...] = ()
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """From all inputs to all outputs."""
@@ -103,6 +106,8 @@ class StepGraph(Graph):
     ``probability`` of every class, where it has one; the ``variance`` that a network may learn; and
     ``x0``, the estimate of the clean map. Categorical diffusion takes the numbers of the ``jump``
     as well, and gives in place of ``x0`` the ``posterior`` of all states at the end of the jump.
+    With the common coupling it also takes ``clean`` (rows, 1, 1): the numbers in [0, 1) by which
+    the maps draw their clean classes, or -1 for a map that draws none.
 
     Args:
         head: The head.
@@ -120,22 +125,32 @@ class StepGraph(Graph):
         self.packing = packing
         self.classes = classes
         self.categorical = isinstance(head.noise_schedule, CategoricalDiffusion)
-        state = ('z_t', 't', 'jump') if self.categorical else ('z_t', 't')
+        self.common = getattr(head.diffusion_sampler, 'coupling', None) == 'common'
+        state = dict(z_t=z_t, t=t)
+        if self.categorical:
+            state['jump'] = head.noise_schedule.jump(t, t - 1).float()
+        if self.common:
+            # the first map draws nothing
+            state['clean'] = torch.linspace(-1, 0.9, len(z_t))[:, None, None]
+            self.drawn = ('posterior',)
         self.inputs = (*state, *packing.names)
-        jump = head.noise_schedule.jump(t, t - 1).float() if self.categorical else ()
-        self.example = (z_t, t, *([jump] if self.categorical else []), *packing.tensors)
+        self.example = (*state.values(), *packing.tensors)
         self.outputs = tuple(self.named(self.example))
 
     def named(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
         """The outputs by name."""
         z_t, t, *rest = tensors
         jump = rest.pop(0) if self.categorical else None
+        clean = rest.pop(0) if self.common else None
         size = z_t.shape[2:]
         output, variance = self.head.predict_step(z_t, t, self.packing.put(rest, size))
         x0 = self.head.encode_output(output, tuple(size))
         named = dict(output=output)
         if self.categorical:
             schedule = self.head.noise_schedule
+            if clean is not None:
+                classes = schedule.one_hot(classes_at(clean, schedule.all_states(x0)))
+                x0 = torch.where(clean[:, None] < 0, x0, classes[:, : x0.shape[1]])
             named['posterior'] = schedule.all_states(schedule.reverse(z_t, x0, jump))
         else:
             named['x0'] = x0
@@ -168,6 +183,8 @@ class DrawGraph(Graph):
         self.names = tuple(draws)
         self.inputs = (*(f'draw{i}' for i in range(len(draws))), *packing.names)
         self.example = (*draws.values(), *packing.tensors)
+        if isinstance(head, PixelwiseHead):
+            self.drawn = self.outputs
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """See :class:`Graph`."""

@@ -22,6 +22,8 @@ OPSET = 18
 LARGEST_FILE = 2**31 - 2**24
 #: largest difference to the model, over the largest number there, by how the weights are stored
 TOLERANCE = dict(fp32=1e-4, fp16=2e-2)
+#: the share of draws that rounding may tip: those whose random number lies next to a probability
+TIPPED = 0.01
 
 
 def store(
@@ -73,7 +75,7 @@ def store(
             f'the {name} cannot be stored as {format}{hint} ({_first_line(error)})'
         ) from error
     entry = dict(file=file.name, inputs=list(graph.inputs), outputs=list(graph.outputs))
-    _compare(entry, folder, format, other, expected, TOLERANCE[weights])
+    _compare(entry, graph.drawn, folder, format, other, expected, TOLERANCE[weights])
     return entry
 
 
@@ -133,6 +135,7 @@ _WRITERS = dict(zip(SUFFIXES, (_write_onnx, _write_openvino, _write_torch), stri
 
 def _compare(
     entry: dict,
+    drawn: Sequence[str],
     folder: Path,
     format: str,
     inputs: Sequence[Tensor],
@@ -147,7 +150,8 @@ def _compare(
     found = graph(dict(zip(entry['inputs'], arrays, strict=True)))
     for (name, array), tensor in zip(found.items(), expected, strict=True):
         wanted = tensor.numpy()
-        error = np.abs(array - wanted).max() / max(np.abs(wanted).max(), 1e-6)
+        errors = np.abs(array - wanted) / max(np.abs(wanted).max(), 1e-6)
+        error = np.quantile(errors, 1 - TIPPED, method='lower') if name in drawn else errors.max()
         if array.shape != wanted.shape or not error <= tolerance:
             raise RuntimeError(
                 f'{entry["file"]} is wrong: {name} {array.shape} is off by {error:.1g} of its '
