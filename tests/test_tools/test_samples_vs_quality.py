@@ -48,9 +48,22 @@ def test_rows_are_told_from_the_floor(call_tool, folders, capsys):
     assert 'GED_unbiased' not in at['true', 1]
 
 
+def test_differences_are_paired(call_tool, folders, capsys):
+    out, biased = folders / 'out', folders / 'biased'
+    options = ('--num-samples', 40, '--out-dir', out)
+    call_tool(TOOL, folders / 'true', biased, '--against', biased, *options)
+    records = json.loads((out / 'samples_vs_quality.json').read_text())
+    of_row = {record['row']: record for record in records}
+    gain = of_row['true - biased']['GED']
+    assert gain['mean'] == pytest.approx(of_row['true']['GED']['mean'] - 0.18)
+    assert gain['low'] <= gain['mean'] <= gain['high'] < 0
+    assert 'biased - biased' not in of_row and 'noise - biased' not in of_row
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (['true', '--against', 'biased'], 'takes one of the folders'),
         (['empty'], r'empty holds no \*.npz'),
         (['true', 'noise'], 'rows are called by their folders'),
         (['true', 'true'], 'rows are called by their folders'),

@@ -7,8 +7,9 @@
 Reads the folders that `mmdiffseg.DistributionMetric` writes, one a row, and scores the first n
 samples of each image. Beside them, what scores mean: `raters` are draws from the raters themselves,
 the floor; `arg-max` is their likeliest class of every pixel, over and over; `noise` draws every
-pixel by itself with the raters' frequencies. Intervals are 95 % of a bootstrap over images. Prints
-a table and writes samples_vs_quality.json and .png.
+pixel by itself with the raters' frequencies. Intervals are 95 % of a bootstrap over images.
+`--against FOLDER` adds what the other folders gain on it, image by image. Prints a table and writes
+samples_vs_quality.json and .png.
 """
 
 import json
@@ -51,6 +52,7 @@ def parse_args() -> Namespace:
         default='agrees',
         help='a class that neither map has (%(default)s)',
     )
+    parser.add_argument('--against', type=Path, help='one of the folders, to subtract')
     parser.add_argument('--images', type=command_line.positive, help='only the first so many')
     parser.add_argument('--seed', type=int, default=0, help='of controls, intervals (%(default)s)')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/samples_vs_quality'))
@@ -62,6 +64,8 @@ def parse_args() -> Namespace:
             f'rows are called by their folders, so these must differ from each other and from '
             f'{", ".join(CONTROLS)}: {", ".join(names)}'
         )
+    if args.against and (args.against not in args.folders or len(names) == 1):
+        parser.error(f'--against {args.against} takes one of the folders, and a second to compare')
     for folder in args.folders:
         if not any(folder.glob('*.npz')):
             parser.error(f'{folder} holds no *.npz: let DistributionMetric write it by samples_dir')
@@ -112,6 +116,21 @@ def score_folders(args: Namespace) -> Scores:
     if not scores:
         raise ValueError(f'all pixels of all {len(names)} images are ignored')
     return scores
+
+
+def differences(scores: Scores, against: str) -> Scores:
+    """The scores of every other folder less those of one, on the same images."""
+    return {
+        f'{row} - {against}': {
+            count: {
+                score: np.subtract(values, scores[against][count][score]).tolist()
+                for score, values in of_count.items()
+            }
+            for count, of_count in of_row.items()
+        }
+        for row, of_row in scores.items()
+        if row not in (against, *CONTROLS)
+    }
 
 
 def _all_classes(paths: list[Path]) -> list[int]:
@@ -193,10 +212,13 @@ def plot(records: list[dict], path: Path) -> None:
 def main(args: Namespace) -> None:
     """Score, print and write."""
     check_new_file(args.out_dir / 'samples_vs_quality.json', overwrite=args.overwrite)
-    records = summarise(score_folders(args), args.seed)
-    print('\n' + table(records))
+    scores = score_folders(args)
+    records = summarise(scores, args.seed)
+    gains = summarise(differences(scores, args.against.name), args.seed) if args.against else []
+    print('\n' + table([*records, *gains]))
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    (args.out_dir / 'samples_vs_quality.json').write_text(json.dumps(records, indent=1))
+    text = json.dumps([*records, *gains], indent=1)
+    (args.out_dir / 'samples_vs_quality.json').write_text(text)
     plot(records, args.out_dir / 'samples_vs_quality.png')
     print(f'Written: {args.out_dir}/samples_vs_quality.json and .png')
 
