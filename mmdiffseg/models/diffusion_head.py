@@ -164,16 +164,13 @@ class DiffusionHead(ExplainsArguments):
 
     # training
 
-    #: train at the time of a one-step chain alone, see OneStepHook
-    one_step = False
+    one_step = False  #: train at the time of a one-step chain alone, see OneStepHook
 
     def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """Training times (count,) from the draw ``t``."""
         t = self.any_times(count, draws, device)
-        if self.one_step:
-            (noisiest, _), *_ = self.diffusion_sampler.time_pairs(1)
-            t = torch.full_like(t, noisiest)
-        return t
+        noisiest, _ = self.diffusion_sampler.time_pairs(1)[0]
+        return torch.full_like(t, noisiest) if self.one_step else t
 
     def any_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """Training times (count,) from the draw ``t``, as the schedule has them."""
