@@ -7,5 +7,7 @@ model = dict(
         in_channels=(3, 16, 24, 40, 112),
         num_classes=2,
         denoiser=dict(type='mmdiffseg.FeatureMapUNet'),
+        coupling=None,
+        generations=1,
     ),
 )

@@ -147,13 +147,15 @@ class PixelwiseHead(DirectHead):
     By themselves, the marginals may be right and the masks are noise: the lower bound for every
     method that claims to draw whole masks. With the common coupling a mask of two classes is the
     probability map above a random threshold, a cheap baseline that is hard to beat where the
-    answers lie within each other.
+    answers lie within each other. Without a coupling nothing is drawn: a plain segmentation head,
+    whose probabilities are the softmax.
 
     Args:
         in_channels: Channels of the image, or of the image and of its features.
         num_classes: Number K of classes.
         denoiser: Config of the network; the channel numbers are filled in.
-        coupling: ``independent`` or ``common``, see :class:`CategoricalSampler`.
+        coupling: ``independent`` or ``common``, see :class:`CategoricalSampler`; None for the
+            softmax itself, of which one generation is enough.
         generations: Samples per image at test time.
         max_batch: Most maps at once; None sets no bound.
         seed: Seed of the samples.
@@ -168,7 +170,7 @@ class PixelwiseHead(DirectHead):
         in_channels: int | Sequence[int],
         num_classes: int,
         denoiser: dict = dict(type='mmdiffseg.CCDMUNet'),
-        coupling: str = 'independent',
+        coupling: str | None = 'independent',
         generations: int = 16,
         max_batch: int | None = None,
         seed: int = 0,
@@ -188,8 +190,8 @@ class PixelwiseHead(DirectHead):
             ignore_index=ignore_index,
             align_corners=align_corners,
         )
-        if coupling not in COUPLINGS:
-            raise ValueError(f'coupling must be one of {COUPLINGS}, got {coupling!r}')
+        if coupling not in (*COUPLINGS, None):
+            raise ValueError(f'coupling must be one of {COUPLINGS} or None, got {coupling!r}')
         self.coupling = coupling
 
     def prepare(self, feature: Tensor | list[Tensor], metas: Sequence[dict]) -> Tensor:
@@ -197,8 +199,10 @@ class PixelwiseHead(DirectHead):
         return self.run(super().prepare(feature, metas), len(metas))
 
     def draw(self, context: Tensor, rows: int, draws: Draws) -> Tensor:
-        """One-hot maps of the drawn classes; see :meth:`DirectHead.draw`."""
+        """One-hot maps of the drawn classes, or the softmax; see :meth:`DirectHead.draw`."""
         logits = repeat_images(context, rows)
+        if self.coupling is None:
+            return logits.softmax(dim=1)
         if self.coupling == 'common':
             labels = draws.categorical('pixels', logits.softmax(dim=1), common=True)
         else:

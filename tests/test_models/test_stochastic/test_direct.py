@@ -63,6 +63,16 @@ def test_a_common_number_draws_maps_within_each_other(build_head):
         build_head('PixelwiseHead', coupling='joint')
 
 
+def test_without_a_coupling_nothing_is_drawn(build_head):
+    head = build_head('PixelwiseHead', generations=1, coupling=None)
+    probs = sample(head)
+    with torch.no_grad():
+        expected = head.prepare(IMAGES, METAS).softmax(dim=1)
+    torch.testing.assert_close(probs[0], expected)
+    head.seed = 1
+    assert torch.equal(sample(head), probs)
+
+
 def test_dropout_is_drawn_by_name_and_leaves_no_trace():
     network = nn.Sequential(nn.Dropout(0.25), nn.Identity(), nn.Dropout(0.0)).eval()
     x = torch.ones(20000, 2)
