@@ -71,6 +71,9 @@ HEADS = {
     'ssn': dict(STOCHASTIC, type='mmdiffseg.SSNHead', rank=2),
     'pixelwise': dict(STOCHASTIC, type='mmdiffseg.PixelwiseHead'),
     'pixelwise-common': dict(STOCHASTIC, type='mmdiffseg.PixelwiseHead', coupling='common'),
+    'pixelwise-softmax': dict(
+        STOCHASTIC, type='mmdiffseg.PixelwiseHead', coupling=None, generations=1
+    ),
     'mc-dropout': dict(STOCHASTIC, type='mmdiffseg.MCDropoutHead'),
     'segdiff': dict(
         type='mmdiffseg.SegDiffHead',
