@@ -76,8 +76,9 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
     assert made.returncode == 0, made.stderr
     config = ROOT / 'configs/stochastic/categorical_ambiguous-shapes.py'
     args = [config, '--data-root', tmp_path / 'data', '--out-dir', tmp_path / 'out']
-    alone = 'model.decode_head.diffusion_sampler.coupling=independent'
-    steps = ['--steps', 1, 60, '--generations', 4, '--cfg-options', alone]
+    sampler = 'model.decode_head.diffusion_sampler'
+    alone = [f'{sampler}.coupling=independent', f'{sampler}.final=sample']
+    steps = ['--steps', 1, 60, '--generations', 4, '--cfg-options', *alone]
     done = run('perfect_denoiser.py', *args, *steps)
     assert done.returncode == 0, done.stderr
 
@@ -97,7 +98,7 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
     # the config can be changed, and flows are walked too
     config = ROOT / 'configs/stochastic/flow_ambiguous-shapes.py'
     options = ['--out-dir', tmp_path / 'flow', '--steps', 10, '--images', 1, '--cfg-options']
-    changes = 'model.decode_head.diffusion_sampler.type=mmdiffseg.HeunSampler'
+    changes = f'{sampler}.type=mmdiffseg.HeunSampler'
     done = run('perfect_denoiser.py', config, '--data-root', tmp_path / 'data', *options, changes)
     assert done.returncode == 0, done.stderr
     maps = read_samples(next((tmp_path / 'flow/steps_10').glob('*.npz')))
