@@ -171,6 +171,8 @@ def test_mmdets_config_needs_another_type_only():
     init_default_scope('mmdet')
     config.model.panoptic_head.type = 'mmdiffseg.DFormerHead'
     config.model.backbone.init_cfg = None
+    (padding,) = config.model.data_preprocessor.batch_augments
+    padding.size = (64, 64)  # 1024 x 1024 take a minute
     model = MODELS.build(config.model)
     batch = model.data_preprocessor(det_batch((64, 64)), training=True)
     total, _ = model.parse_losses(model(**batch, mode='loss'))
