@@ -10,6 +10,8 @@ from mmengine.registry import DATASETS
 from mmseg.models.segmentors import DepthEstimator
 from torch import nn
 
+from mmdiffseg.engine.model_head import model_head
+
 BACKGROUND = (40, 44, 52)
 
 
@@ -61,7 +63,7 @@ def _of_dataset(config: Config) -> dict[str, Any]:
 
 
 def _count(model: nn.Module) -> int:
-    head = getattr(model, 'decode_head', None) or getattr(model, 'panoptic_head', None)
+    head = model_head(model)
     if isinstance(head, nn.ModuleList):  # a cascade, whose last head decides
         head = head[-1]
     return getattr(head, 'num_classes', 0)

@@ -16,13 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Load the model and tell."""
+    from mmdiffseg.engine.model_head import model_head
+
     segmenter = load_model(args)
     model = segmenter.model
-    parts = [name for name in ('decode_head', 'panoptic_head') if hasattr(model, name)]
+    head = model_head(model)
     facts = dict(
         model=args.model,
         type=type(model).__name__,
-        head=type(getattr(model, parts[0])).__name__ if parts else None,
+        head=None if head is None else type(head).__name__,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         classes=segmenter.meta['classes'],
         **segmenter.settings,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import mmdiffseg
 from mmdiffseg.engine import command_line
+from mmdiffseg.engine.model_head import model_head
 from mmdiffseg.models.weights import load_exactly
 from mmdiffseg.output_dir import check_writable
 
@@ -59,7 +60,7 @@ def write_checkpoint(
     load_exactly(model, weights, source=src, fresh=fresh)
     with DATASETS.switch_scope_and_registry(config.default_scope) as registry:
         dataset = registry.get(config.test_dataloader.dataset.type).METAINFO
-    head = model.panoptic_head if 'panoptic_head' in config.model else model.decode_head
+    head = model_head(model)
     encoder = head.label_encoder
     weights = {name: weights.get(name, value) for name, value in model.state_dict().items()}
     meta = dict(

@@ -169,8 +169,9 @@ class DiffusionHead(ExplainsArguments):
     def draw_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """Training times (count,) from the draw ``t``."""
         t = self.any_times(count, draws, device)
-        noisiest, _ = self.diffusion_sampler.time_pairs(1)[0]
-        return torch.full_like(t, noisiest) if self.one_step else t
+        if not self.one_step:
+            return t
+        return torch.full_like(t, self.diffusion_sampler.time_pairs(1)[0][0])
 
     def any_times(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """Training times (count,) from the draw ``t``, as the schedule has them."""

@@ -34,44 +34,28 @@ PLAIN = dict(
 )
 SAMPLES = dict(kind='samples', classes=3, uncertainty='entropy')
 CLASSES = dict(kind='classes', classes=3, threshold=None)
+#: a chain that draws each of four states
+CHAIN = dict(
+    kind='categorical',
+    states=4,
+    prior=[0.4, 0.3, 0.2, 0.1],
+    state='sample',
+    final='sample',
+    readout=SAMPLES,
+)
 #: what an export says of models that draw, average, or look through windows
 MODELS = dict(
-    categorical=dict(
-        kind='categorical',
-        states=4,
-        prior=[0.4, 0.3, 0.2, 0.1],
-        state='sample',
-        final='sample',
-        readout=SAMPLES,
-    ),
+    categorical=CHAIN,
     argmax=dict(
-        kind='categorical',
-        states=4,
-        prior=[0.4, 0.3, 0.2, 0.1],
+        CHAIN,
         state='expected',
         final='argmax',
         readout=dict(SAMPLES, uncertainty='variance'),
         windows=dict(size=[32, 32], stride=[24, 24]),
     ),
-    common=dict(
-        kind='categorical',
-        states=4,
-        prior=[0.4, 0.3, 0.2, 0.1],
-        state='sample',
-        final='sample',
-        coupling='common',
-        readout=SAMPLES,
-    ),
+    common=dict(CHAIN, coupling='common'),
     # the last step draws nothing, but its graph still asks for the number
-    common_probs=dict(
-        kind='categorical',
-        states=4,
-        prior=[0.4, 0.3, 0.2, 0.1],
-        state='sample',
-        final='probs',
-        coupling='common',
-        readout=SAMPLES,
-    ),
+    common_probs=dict(CHAIN, coupling='common', final='probs'),
     masks=dict(
         kind='gaussian',
         stochastic=True,

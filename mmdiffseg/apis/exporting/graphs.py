@@ -183,7 +183,7 @@ class DrawGraph(Graph):
         self.names = tuple(draws)
         self.inputs = (*(f'draw{i}' for i in range(len(draws))), *packing.names)
         self.example = (*draws.values(), *packing.tensors)
-        if isinstance(head, PixelwiseHead):
+        if isinstance(head, PixelwiseHead) and draws:
             self.drawn = self.outputs
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdiffseg.engine.model_head import model_head
 from mmdiffseg.registry import HOOKS
 
 
@@ -21,9 +22,8 @@ class LastPhaseHook(Hook):
 
     #: attribute of the head that the phase sets to True
     mode: ClassVar[str]
-    #: how the log calls the phase, and a head that has the mode
+    #: how the log calls the phase
     title: ClassVar[str]
-    example: ClassVar[str]
 
     def __init__(self, *, last_iters: int = 5000) -> None:
         if last_iters < 1:
@@ -36,11 +36,11 @@ class LastPhaseHook(Hook):
         Raises:
             ValueError: If the head has no such mode.
         """
-        head = diffusion_head(runner)
+        head = self._head(runner)
         if not hasattr(head, self.mode):
             raise ValueError(
                 f'{type(self).__name__} needs a head with a {self.mode} mode such as '
-                f'{self.example}, got {type(head).__name__}'
+                f'mmdiffseg.DDPHead, got {type(head).__name__}'
             )
         print_log(f'{self.title} after iteration {self._begin(runner)}', 'current')
 
@@ -48,10 +48,14 @@ class LastPhaseHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Set the head's mode for the iteration about to run, resumed runs included."""
-        setattr(diffusion_head(runner), self.mode, runner.iter >= self._begin(runner))
+        setattr(self._head(runner), self.mode, runner.iter >= self._begin(runner))
 
     def _begin(self, runner: Runner) -> int:
         return max(runner.max_iters - self.last_iters, 0)
+
+    @staticmethod
+    def _head(runner: Runner) -> nn.Module | None:
+        return model_head(runner.model.module if is_model_wrapper(runner.model) else runner.model)
 
 
 @HOOKS.register_module()
@@ -68,7 +72,6 @@ class SelfAlignedHook(LastPhaseHook):
 
     mode = 'self_aligned'
     title = 'Self-aligned denoising'
-    example = 'mmdiffseg.DDPHead'
 
 
 @HOOKS.register_module()
@@ -77,8 +80,7 @@ class OneStepHook(LastPhaseHook):
 
     All images of a batch are at the time of a one-step chain, as in the end-to-end fine-tuning of
     Garcia et al. (Fine-Tuning Image-Conditional Diffusion Models is Easier than You Think, 2024).
-    Where one answer is right, one step is then as good as several. The model forgets how to take
-    more: set ``steps=1``.
+    Times of longer chains are not trained any more: set ``steps=1``.
 
     Args:
         last_iters: Number of iterations of the phase; with fewer iterations in all, it is the
@@ -87,10 +89,3 @@ class OneStepHook(LastPhaseHook):
 
     mode = 'one_step'
     title = 'Training for one step'
-    example = 'mmdiffseg.DDPHead, mmdiffseg.DFormerHead or mmdiffseg.CategoricalMapHead'
-
-
-def diffusion_head(runner: Runner) -> nn.Module:
-    """The head of the runner's model, through a distributed wrapper."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return model.panoptic_head if hasattr(model, 'panoptic_head') else model.decode_head
