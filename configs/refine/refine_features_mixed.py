@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/refine_features.py',
     '../_base_/datasets/refine_mixed_96.py',
     '../_base_/ema_runtime.py',
-    '../_base_/schedules/refine_features_3k.py',
+    '../_base_/schedules/refine_features_6k.py',
 ]
 # written by tools/model_converters/samples_to_refiner.py
 load_from = 'nuclei_as_refiner.pth'
