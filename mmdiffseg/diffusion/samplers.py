@@ -80,6 +80,12 @@ Predict = Callable[[Tensor, Tensor], tuple[Any, Tensor | None]]
 Chain = Iterator[Step]
 
 
+def last_step(chain: Chain) -> Step:
+    """Walk a chain to its end."""
+    (step,) = deque(chain, maxlen=1)
+    return step
+
+
 def ddim_step(
     z_t: Tensor,
     x0: Tensor,

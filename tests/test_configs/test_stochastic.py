@@ -77,17 +77,17 @@ def test_grey_pictures_of_lidc_lie_between_minus_one_and_one():
 
 def test_methods_on_shapes_differ_in_the_head_alone(meta_allocation):
     configs = {name: load(name) for name in SHAPES}
-    assert len(configs) == 7
+    assert len(configs) == 8
     first, *others = ({**c, 'model': None, 'filename': None} for c in configs.values())
     assert all(other == first for other in others)
-    heads = [c.model.decode_head for c in configs.values()]
+    heads = [c.model.decode_head for name, c in configs.items() if not name.startswith('ddp')]
     assert all(head.denoiser == heads[0].denoiser for head in heads)
     assert all(head.generations == heads[0].generations for head in heads)
     counts = []
     for config in configs.values():
         with meta_allocation():
             counts.append(count(MODELS.build(config.model)))
-    assert max(counts) < 1.04 * min(counts) and max(counts) < 2_500_000
+    assert max(counts) < 1.07 * min(counts) and max(counts) < 2_500_000
 
 
 def test_an_ensemble_of_the_pixelwise_network(tmp_path):

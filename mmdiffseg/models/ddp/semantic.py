@@ -1,6 +1,6 @@
 """DDP's decode head: semantic segmentation by denoising an encoded label map."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmdiffseg.diffusion.corruption import corrupt
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.samplers import Chain, last_step
 from mmdiffseg.models.ddp.head import DDPBaseHead, check_sample_range
 from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import LABEL_ENCODERS, MODELS
@@ -151,6 +152,16 @@ class DDPHead(DDPBaseHead):
             labels = F.interpolate(labels.float(), size=feature.shape[2:], mode='nearest')
             z_t, t, _ = self.corrupt(self.label_encoder.encode(labels.long()[:, 0]), draws)
         return self.loss_by_feat(self.denoise(z_t, t, context), batch_data_samples)
+
+    def generate(self, chains: Iterable[Chain], images: int) -> Tensor:
+        """Class probabilities (G, B, K, h, w) where every chain ends, for ``StochasticSegmentor``.
+
+        Args:
+            chains: From :meth:`chains`.
+            images: Number B of images.
+        """
+        ends = [self.probabilities(last_step(chain).output) for chain in chains]
+        return torch.cat(ends).unflatten(0, (-1, images))
 
     def _corrupt_own(self, feature: Tensor, context: tuple, draws: Draws) -> tuple[Tensor, Tensor]:
         """Corrupt what the model finds in pure noise, with the same noise: z_t and t.

@@ -10,6 +10,7 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.samplers import last_step
 from mmdiffseg.diffusion.start import Start
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.labels import check_labels
@@ -135,12 +136,8 @@ class MaskRefineHead(DiffusionHead, BaseDecodeHead):
 
     def generate(self, chains, images: int) -> Tensor:
         """Probabilities (G, B, 2, H, W) where the chains of some crops end."""
-        ends = []
-        for chain in chains:
-            for step in chain:
-                last = step
-            ends.append(torch.cat([1 - last.x0, last.x0], dim=1))
-        return torch.cat(ends).unflatten(0, (-1, images))
+        fine = torch.cat([last_step(chain).x0 for chain in chains])  # (G B, 1, H, W)
+        return torch.cat([1 - fine, fine], dim=1).unflatten(0, (-1, images))
 
     def loss(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmdiffseg.diffusion.corruption import Preconditioner
 from mmdiffseg.diffusion.draws import Draws
-from mmdiffseg.diffusion.samplers import Chain
+from mmdiffseg.diffusion.samplers import Chain, last_step
 from mmdiffseg.diffusion.variational import learned_log_variance, variational_bound
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.labels import check_labels
@@ -263,11 +263,7 @@ class SegDiffHead(DiffusionHead, BaseDecodeHead):
 
     def generate(self, chains: Iterable[Chain], images: int) -> Tensor:
         """Masks (G, B, C, H, W) near -1 and +1, as they leave the chains of some images."""
-        masks = []
-        for chain in chains:
-            for step in chain:
-                mask = step.x0
-            masks.append(mask)
+        masks = [last_step(chain).x0 for chain in chains]
         return torch.cat(masks).unflatten(0, (-1, images))
 
     def _class_ids(self, metas: Sequence[dict], device: torch.device) -> Tensor:

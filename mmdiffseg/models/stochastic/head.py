@@ -8,7 +8,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from mmdiffseg.diffusion.samplers import Chain, Step
+from mmdiffseg.diffusion.samplers import Chain, Step, last_step
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.labels import check_labels
 from mmdiffseg.registry import MODELS
@@ -94,11 +94,7 @@ class StochasticHead(DiffusionHead, BaseDecodeHead):
             chains: From :meth:`chains`.
             images: Number B of images.
         """
-        ends = []
-        for chain in chains:
-            for step in chain:
-                last = step
-            ends.append(self.drawn(last))
+        ends = [self.drawn(last_step(chain)) for chain in chains]
         return torch.cat(ends).unflatten(0, (-1, images))
 
     def summarise(self, chains: Iterable[Chain], images: int) -> Tensor:

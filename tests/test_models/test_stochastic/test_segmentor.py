@@ -101,3 +101,31 @@ def test_training(build, truth):
     model = build('CategoricalMapHead').train()
     losses = model.loss(IMAGES, truth(torch.randint(4, (2, 16, 24))))
     assert list(losses) == ['decode.loss_kl']
+
+
+@torch.no_grad()
+def test_ddp_gives_each_of_its_generations():
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='mmdiffseg.StochasticSegmentor',
+            backbone=dict(type='mmdiffseg.IdentityBackbone'),
+            decode_head=dict(
+                type='mmdiffseg.DDPHead',
+                in_channels=3,
+                channels=16,
+                num_classes=4,
+                generations=5,
+                # loud maps and a lively decoder, so that generations differ
+                label_encoder=dict(type='mmdiffseg.OneHotEncoder', scale=1.0),
+                denoiser=dict(type='mmdiffseg.DeformableMapDecoder', num_layers=1, num_heads=2),
+            ),
+            test_cfg=ConfigDict(mode='whole'),
+        )
+    ).eval()
+    sample = model.predict(IMAGES, samples())[1]
+    assert len({tuple(map_.flatten().tolist()) for map_ in sample.samples.data}) == 5
+    model.decode_head.generations = 1
+    first = model.predict(IMAGES, samples())[1]
+    assert torch.equal(first.samples.data, sample.samples.data[:1])
+    assert torch.equal(first.pred_sem_seg.data, first.samples.data)
