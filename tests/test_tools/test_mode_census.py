@@ -106,3 +106,24 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
     wrong = changes.replace('type=mmdiffseg.HeunSampler', 'spacing=backwards')
     done = run('perfect_denoiser.py', args[0], *args[1:3], *options[2:], wrong)
     assert done.returncode == 2 and 'backwards' in done.stderr
+
+
+def test_each_mode_counts_for_itself_without_habits(samples):
+    """Pixels that a rater ignores do not count, nor do classes that are not asked for."""
+    modes = np.zeros((2, 8, 8), dtype=np.uint8)
+    modes[0, :4], modes[1, :4], modes[:, 7] = 1, 2, 255
+    drawn = modes[[0, 1, 1, 1]].copy()
+    drawn[0, 7], drawn[1, 5] = 1, 3
+    (samples / 'flips').mkdir()
+    weights = np.array([0.3, 0.7])
+    write_samples(samples / 'flips/a.npz', samples=drawn, raters=modes, weights=weights)
+    args = ['--classes', 1, 2, '--out-dir', samples / 'out']
+    done = run('mode_census.py', samples / 'flips', *args)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((samples / 'out/mode_census.json').read_text())['flips']
+    assert record['truth'] == pytest.approx({'mode 1': 0.3, 'mode 2': 0.7})
+    assert record['found'] == pytest.approx({'mode 1': 0.25, 'mode 2': 0.75})
+    assert record['nearest'] == 0
+    write_samples(samples / 'flips/b.npz', samples=drawn, raters=modes[:1])
+    done = run('mode_census.py', samples / 'flips', '--out-dir', samples / 'out2')
+    assert done.returncode == 2 and '1 to 2 modes' in done.stderr

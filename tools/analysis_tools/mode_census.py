@@ -5,9 +5,10 @@
 
 Reads folders of samples as `mmdiffseg.DistributionMetric` (samples_dir) and perfect_denoiser.py
 write them, a row each. Every sample counts for the nearest of the known modes, and a mode for the
-habits of raters that lead to it. Prints the frequency of every habit in percent beside the truth,
-the largest difference, its standard error if draws were independent, and the share of coherent
-samples; writes mode_census.json and .png.
+habits of raters that lead to it. Without --habits each mode counts for itself, and all images need
+the same modes in the same order, such as the class flips of `mmdiffseg.FlipClasses`. Prints the
+frequency of every habit in percent beside the truth, the largest difference, its standard error if
+draws were independent, and the share of coherent samples; writes mode_census.json and .png.
 """
 
 import json
@@ -27,12 +28,17 @@ from mmdiffseg.evaluation.distributions.sample_files import read_samples
 from mmdiffseg.output_dir import check_new_file
 from mmdiffseg.visualization.mode_bars import mode_bars
 
+IGNORED = 255
+
 
 def parse_args() -> Namespace:
     """Read and check the command line."""
     parser = command_line.make_parser(__doc__)
     parser.add_argument('folders', type=Path, nargs='+', help='folders of samples, a row each')
-    parser.add_argument('--habits', type=Path, required=True, help='of the data set, a JSON file')
+    parser.add_argument('--habits', type=Path, help='of the data set, a JSON file')
+    parser.add_argument(
+        '--classes', type=int, nargs='+', help='labels to compare; all but 0 by default'
+    )
     parser.add_argument(
         '--num-samples', type=command_line.positive, help='only the first so many an image'
     )
@@ -45,8 +51,21 @@ def parse_args() -> Namespace:
     return args
 
 
-def census(folder: Path, habits: dict, classes: list[int], num_samples: int | None) -> dict:
+def habits_by_mode(maps: dict) -> list[list]:
+    """A habit for each mode of an image, where nobody named them."""
+    count = len(maps['raters'])
+    weights = maps.get('weights', np.full(count, 1 / count))
+    return [[[f'mode {i + 1}', [], float(weight)]] for i, weight in enumerate(weights)]
+
+
+def census(folder: Path, habits: dict | None, classes: list[int], num_samples: int | None) -> dict:
     """Frequencies over the images of a folder.
+
+    Args:
+        folder: Holds a file for each image.
+        habits: Of every image by name, the habits that lead to each mode; None for a habit each.
+        classes: Labels to compare.
+        num_samples: How many samples of an image count; None for all.
 
     Returns:
         ``truth`` and ``found``, the frequency in [0, 1] of every habit; ``coherence``, ``nearest``
@@ -54,15 +73,19 @@ def census(folder: Path, habits: dict, classes: list[int], num_samples: int | No
     """
     truth, found, near, draws = {}, {}, [], 0
     for path in track_iter_progress(sorted(folder.glob('*.npz'))):
-        if path.stem not in habits:
+        maps = read_samples(path)
+        if habits is not None and path.stem not in habits:
             raise ValueError(f'{path.stem} of {folder} is not among the habits: they are of others')
-        maps, of_modes = read_samples(path), list(habits[path.stem].values())
+        of_modes = habits_by_mode(maps) if habits is None else list(habits[path.stem].values())
         if len(of_modes) != len(maps['raters']):
             raise ValueError(
                 f'{path} holds {len(maps["raters"])} modes and the habits name {len(of_modes)}: '
                 'they are of another data set'
             )
-        across = label_distances(maps['raters'], maps['samples'][:num_samples], classes=classes)
+        valid = (maps['raters'] != IGNORED).all(axis=0)
+        across = label_distances(
+            maps['raters'][:, valid], maps['samples'][:num_samples, valid], classes=classes
+        )
         counts = np.bincount(across.argmin(axis=0), minlength=len(across))
         for count, of_mode in zip(counts, of_modes, strict=True):
             total = sum(share for *_, share in of_mode)
@@ -83,10 +106,15 @@ def census(folder: Path, habits: dict, classes: list[int], num_samples: int | No
 def main(args: Namespace) -> None:
     """Count, print and write."""
     check_new_file(args.out_dir / 'mode_census.json', overwrite=args.overwrite)
-    habits = read_json(args.habits)
-    first = sorted(args.folders[0].glob('*.npz'))
-    present = [np.unique(read_samples(path)['raters']) for path in first]
-    classes = [c for c in np.unique(np.concatenate(present)).tolist() if c]
+    habits = args.habits and read_json(args.habits)
+    modes = [read_samples(path)['raters'] for path in sorted(args.folders[0].glob('*.npz'))]
+    if habits is None and len({len(maps) for maps in modes}) > 1:
+        raise ValueError(
+            f'the images of {args.folders[0]} have {min(map(len, modes))} to '
+            f'{max(map(len, modes))} modes: without --habits all need the same'
+        )
+    present = np.unique(np.concatenate([np.unique(maps) for maps in modes])).tolist()
+    classes = args.classes or [label for label in present if label not in (0, IGNORED)]
     records = {
         folder.name: census(folder, habits, classes, args.num_samples) for folder in args.folders
     }
