@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from mmdiffseg.apis.result import UNLABELLED, Segment
 from mmdiffseg.apis.tasks.pipeline import preparation_of
 from mmdiffseg.models.diffusion_head import DiffusionHead
-from mmdiffseg.models.segdiff import SegDiff
 from mmdiffseg.models.stochastic import CheckpointEnsemble
 from mmdiffseg.visualization.overlay import INSTANCE_OFFSET
 
@@ -57,14 +56,7 @@ class OrdinaryTask:
             For each picture what is known, under the names of :class:`Result`.
         """
         data = pseudo_collate(list(items))
-        if not isinstance(self.model, SegDiff):
-            return [self.read(sample) for sample in self.model.test_step(data)]
-        data = self.model.data_preprocessor(data, False)
-        answers = []
-        for sample, masks in zip(data['data_samples'], self.model.generate(**data), strict=True):
-            self.model.combine(masks, sample)  # (G, K, H, W)
-            answers.append({**self.read(sample), 'samples': self._labels(masks.argmax(dim=1))})
-        return answers
+        return [self.read(sample) for sample in self.model.test_step(data)]
 
     @torch.no_grad()
     def film(self, item: dict) -> list[dict[str, Any]]:

@@ -47,10 +47,10 @@ class SegDiff(DiffusionEncoderDecoder):
             steps: Sampling steps instead of those of the head.
 
         Returns:
-            Samples with ``pred_sem_seg`` (1, H, W); ``seg_logits``, the mean probabilities
-            (K, H, W); ``seg_prob``, that of the foreground (1, H, W), with two classes; and
-            ``uncertainty`` (1, H, W) in [0, 0.5], the standard deviation over the generations, the
-            largest of all classes.
+            Samples with ``pred_sem_seg`` (1, H, W); ``samples``, the label maps of the generations
+            (G, H, W); ``seg_logits``, the mean probabilities (K, H, W); ``seg_prob``, that of the
+            foreground (1, H, W), with two classes; and ``uncertainty`` (1, H, W) in [0, 0.5], the
+            standard deviation over the generations, the largest of all classes.
         """
         generations = self.generate(inputs, data_samples, steps, draws=draws, start=start)
         if data_samples is None:
@@ -96,17 +96,21 @@ class SegDiff(DiffusionEncoderDecoder):
         ]
 
     def combine(self, probs: Tensor, sample: SegDataSample) -> None:
-        """Write into a sample what generations (G, K, H, W) say together; see :meth:`predict`."""
+        """Write into a sample what generations (G, K, H, W) say; see :meth:`predict`."""
         mean = probs.mean(dim=0)  # (K, H, W)
         if self.decode_head.num_classes == 2:
-            labels = (mean[1:] > self.test_cfg.get('threshold', 0.5)).long()
             sample.seg_prob = PixelData(data=mean[1:])
-        else:
-            labels = mean.argmax(dim=0, keepdim=True)
         spread = probs.std(dim=0, correction=0).amax(dim=0, keepdim=True)
-        sample.pred_sem_seg = PixelData(data=labels)
+        sample.pred_sem_seg = PixelData(data=self._labels(mean[None]))
+        sample.samples = PixelData(data=self._labels(probs))
         sample.seg_logits = PixelData(data=mean)
         sample.uncertainty = PixelData(data=spread)
+
+    def _labels(self, probs: Tensor) -> Tensor:
+        """Label maps (N, H, W) of probabilities (N, K, H, W)."""
+        if self.decode_head.num_classes == 2:
+            return (probs[:, 1] > self.test_cfg.get('threshold', 0.5)).long()
+        return probs.argmax(dim=1)
 
     def predict_trajectory(
         self,

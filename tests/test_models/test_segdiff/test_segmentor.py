@@ -92,9 +92,11 @@ def test_a_mean_of_exactly_the_threshold_is_background():
     sample = SegDataSample()
     model.combine(torch.cat([1 - probs, probs], dim=1), sample)
     assert sample.pred_sem_seg.data.flatten().tolist() == [0, 1, 0]
+    assert sample.samples.data.tolist() == [[[0, 1, 0]], [[1, 1, 0]]]  # (G, H, W)
     model.test_cfg.threshold = 0.4
     model.combine(torch.cat([1 - probs, probs], dim=1), sample)
     assert sample.pred_sem_seg.data.flatten().tolist() == [1, 1, 1]
+    assert sample.samples.data.tolist() == [[[0, 1, 1]], [[1, 1, 1]]]
 
 
 @torch.no_grad()
