@@ -149,13 +149,16 @@ class TwoStateSampler(Sampler):
     probability F of being fine so far. Every step draws all pixels anew: with probability F the
     present label, else the coarse one.
 
-    Draws of a chain: uniform ``step0``, ``step1``, ... (B, 1, h, w), none in the last step.
+    Draws of a chain: uniform ``step0``, ``step1``, ... (B, 1, h, w), none in the last step; with
+    ``monotone`` the first alone.
 
     Args:
         schedule: A :class:`TwoStateDiffusion`, or its config.
         spacing: See :meth:`TwoStateDiffusion.time_pairs`.
         mix: End as the paper's algorithm does, in F x0 + (1 - F) coarse, so that a pixel changes
             only where the network is sure; the released code ends in x0 itself.
+        monotone: Draw each pixel once for the whole chain, so that one which has become fine stays
+            so; in the released code it may become coarse again.
 
     Example:
         >>> sampler = TwoStateSampler(schedule=TwoStateDiffusion())
@@ -168,6 +171,7 @@ class TwoStateSampler(Sampler):
     schedule: TwoStateDiffusion | dict
     spacing: str = 'first'
     mix: bool = False
+    monotone: bool = False
 
     follows: ClassVar[type] = TwoStateDiffusion
     stochastic: ClassVar[bool] = True
@@ -220,6 +224,7 @@ class TwoStateSampler(Sampler):
             yield step
             if last:
                 return
-            uniform = draws.uniform(f'step{index}', shape, device=z_t.device)
+            if index == 0 or not self.monotone:
+                uniform = draws.uniform(f'step{index}', shape, device=z_t.device)
             z_t = torch.where(uniform < fine, (x0 >= 0.5).to(coarse), coarse)
             z_t = start.put_kept(z_t, lambda: coarse)

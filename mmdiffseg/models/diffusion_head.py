@@ -241,7 +241,7 @@ class DiffusionHead(ExplainsArguments):
             names = [self.noise_name(meta, size, g) for g in generations for meta in metas]
             draws = Draws.named(names, seed=self.seed)
         if steps is None:
-            steps = self.steps if start is None else max(round(start.strength * self.steps), 1)
+            steps = self.share_of_steps(1.0 if start is None else start.strength)
         if start is not None:
             start = self.encode_start(start, size)
         for first in range(0, rows, at_once):
@@ -254,6 +254,10 @@ class DiffusionHead(ExplainsArguments):
                 device=inputs[0].device,
                 start=start and start.select([row % b for row in group]),
             )
+
+    def share_of_steps(self, strength: float) -> int:
+        """How many steps a chain takes that starts at a strength, see :class:`Start`."""
+        return max(round(strength * self.steps), 1)
 
     def chain(
         self,

@@ -55,7 +55,7 @@ def test_shares_of_both_masks():
     assert not z_t[-1].any()
 
 
-def reference_chain(logits_of, coarse, times, uniforms):
+def reference_chain(logits_of, coarse, times, uniforms, monotone=False):
     """The released loop in numpy, pixel by pixel formulas written anew."""
     bbar = [0.8 - 0.16 * t for t in range(T)]
     mask, fine, seen = coarse.copy(), np.zeros_like(coarse), []
@@ -67,7 +67,8 @@ def reference_chain(logits_of, coarse, times, uniforms):
         before = bbar[t - 1] if t else 1.0
         fine = fine + (1 - fine) * p * (before - bbar[t]) / (1 - p * bbar[t])
         if i < len(times) - 1:
-            mask = np.where(uniforms[i] < fine, logit >= 0, coarse).astype(coarse.dtype)
+            uniform = uniforms[0 if monotone else i]
+            mask = np.where(uniform < fine, logit >= 0, coarse).astype(coarse.dtype)
     return seen, sigmoid, fine
 
 
@@ -75,7 +76,8 @@ def reference_chain(logits_of, coarse, times, uniforms):
     'steps, strength, times',
     [(6, 1.0, [5, 4, 3, 2, 1, 0]), (3, 1.0, [5, 4, 3]), (1, 1 / 6, [0]), (3, 0.5, [2, 1, 0])],
 )
-def test_chain_is_the_released_loop(steps, strength, times):
+@pytest.mark.parametrize('monotone', [False, True])
+def test_chain_is_the_released_loop(steps, strength, times, monotone):
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(2, 1, 8, 8))
     coarse = rng.integers(0, 2, (2, 1, 8, 8)).astype(float)
@@ -88,8 +90,9 @@ def test_chain_is_the_released_loop(steps, strength, times):
         half = torch.from_numpy(logits_of(z_t.numpy(), t.item())) / 2
         return torch.cat([-half, half], dim=1), None
 
-    draws = Draws({f'step{i}': torch.from_numpy(u) for i, u in enumerate(uniforms[:-1])})
-    chain = TwoStateSampler(schedule=DIFFUSION).walk(
+    recorded = uniforms[:-1][: 1 if monotone else None]
+    draws = Draws({f'step{i}': torch.from_numpy(u) for i, u in enumerate(recorded)})
+    chain = TwoStateSampler(schedule=DIFFUSION, monotone=monotone).walk(
         predict,
         DIFFUSION.encode_output,
         shape=(2, 1, 8, 8),
@@ -98,7 +101,7 @@ def test_chain_is_the_released_loop(steps, strength, times):
         start=Start(map=torch.from_numpy(coarse), strength=strength),
     )
     steps = list(chain)
-    seen, end, fine = reference_chain(logits_of, coarse, times, uniforms)
+    seen, end, fine = reference_chain(logits_of, coarse, times, uniforms, monotone)
     assert [step.t for step in steps] == times
     for step, mask in zip(steps, seen, strict=True):
         np.testing.assert_array_equal(step.z_t.numpy(), mask)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmdiffseg.evaluation import BoundaryFlickerMetric, boundary_flicker, outline_offsets
+from mmdiffseg.evaluation.flicker import excess_change
 
 
 def disk(x, radius=20, size=(100, 140)):
@@ -19,22 +20,34 @@ def changed(mask, pixels):
     return (cv2.dilate if pixels > 0 else cv2.erode)(mask.astype(np.uint8), kernel) > 0
 
 
-def test_offsets_of_a_square_by_hand():
+def offsets_by_hand(pred, gt):
+    """Sums over all pixels, without a distance transform or morphology."""
+    ys, xs = gt.nonzero()
+    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    sectors = [[] for _ in range(16)]
+    for y, x in zip(ys, xs, strict=True):
+        if all(gt[y + dy, x + dx] for dy, dx in around):
+            continue
+        others = np.argwhere(pred != pred[y, x])
+        distance = min(np.hypot(*(others - (y, x)).T).min(), 40)
+        angle = np.arctan2(y - ys.mean(), x - xs.mean())
+        sector = min(int((angle + np.pi) / (2 * np.pi) * 16), 15)
+        sectors[sector].append(distance if pred[y, x] else -distance)
+    return [np.mean(found) if found else np.nan for found in sectors]
+
+
+def test_offsets_by_hand():
     gt, pred = np.zeros((2, 60, 60), bool)
     gt[20:40, 20:40] = True
     pred[20:40, 20:44] = True  # 4 pixels further to the right
-    offsets = outline_offsets(pred, gt)
-    ys, xs = np.nonzero(gt & ~(cv2.erode(gt.astype(np.uint8), np.ones((3, 3))) > 0))
-    angle = np.arctan2(ys - 29.5, xs - 29.5)
-    sector = np.minimum(((angle + np.pi) / (2 * np.pi) * 16).astype(int), 15)
-    for q in range(16):
-        distances = []
-        for y, x in zip(ys[sector == q], xs[sector == q], strict=True):
-            others = np.argwhere(~pred)
-            distances.append(np.hypot(*(others - (y, x)).T).min() - 0.5)
-        assert offsets[q] == pytest.approx(np.mean(distances), abs=1e-5)
-    assert offsets[8] == pytest.approx(4.5, abs=1e-5)  # looking right
-    assert outline_offsets(gt, pred)[8] == pytest.approx(-3.5, abs=1e-5)
+    far = np.zeros((100, 140), bool)
+    far[45:55, 130:136] = True
+    pairs = [(pred, gt), (gt, pred), (disk(40, 17), disk(44)), (disk(44), disk(40, 17))]
+    for pair in [*pairs, (far, disk(40)), (disk(40, 3), disk(44, 4))]:
+        np.testing.assert_allclose(outline_offsets(*pair), offsets_by_hand(*pair), atol=1e-5)
+    assert outline_offsets(pred, gt)[8] == pytest.approx(5, abs=1e-5)  # looking right
+    assert outline_offsets(gt, pred)[8] == pytest.approx(-4, abs=1e-5)
+    np.testing.assert_allclose(outline_offsets(gt, gt), 1)
 
 
 def test_steady_errors_and_motion_are_no_flicker():
@@ -44,9 +57,21 @@ def test_steady_errors_and_motion_are_no_flicker():
 
 def test_alternating_errors_are():
     flickering = [changed(m, 3 if t % 2 else -3) for t, m in enumerate(MOVING)]
-    assert boundary_flicker(flickering, MOVING) == pytest.approx(6, abs=0.5)
+    # three pixels either way, and one because the outline's pixels belong to one side
+    assert boundary_flicker(flickering, MOVING) == pytest.approx(7, abs=0.5)
     late = boundary_flicker([MOVING[max(t - 1, 0)] for t in range(6)], MOVING)
     assert late < 2
+
+
+def test_change_beyond_that_of_the_truth():
+    assert excess_change(MOVING, MOVING) == 0
+    assert excess_change(MOVING[:1] * 6, MOVING) < -0.2
+    growing, truth = np.zeros((2, 3, 20, 20), bool)
+    for t, right in enumerate((10, 12, 16)):
+        truth[t, :, : 10 + t] = growing[t, :, :right] = True
+    # 40 and 80 pixels change, 20 of them in truth, of 210 and 230 on average
+    assert excess_change(growing, truth) == pytest.approx((20 / 210 + 60 / 230) / 2)
+    assert excess_change(growing, 0 * truth) is None
 
 
 def test_frames_without_an_object_are_left_out():

@@ -1,6 +1,7 @@
 """Where a refiner looks: boxes around objects, and patches along their outlines.
 
-A box is (left, top, right, bottom) in pixels, right and bottom exclusive.
+A box is (left, top, right, bottom) in pixels, right and bottom exclusive. One around a place is
+square, and reaches over the right or lower border of a picture that is smaller.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,27 @@ Box = tuple[int, int, int, int]
 
 
 def cut(map_: Tensor, box: Box) -> Tensor:
-    """The part of a map (..., H, W) in a box, as a view."""
+    """The part of a map (..., H, W) in a box, as a view; it is reflected beyond its border."""
     left, top, right, bottom = box
+    h, w = map_.shape[-2:]
+    if right > w:
+        map_ = map_[..., _reflected(right, w, map_.device)]
+    if bottom > h:
+        map_ = map_[..., _reflected(bottom, h, map_.device), :]
     return map_[..., top:bottom, left:right]
+
+
+def _reflected(stop: int, length: int, device: torch.device) -> Tensor:
+    """Places (stop,) in a row of pixels that goes on as its mirror image, however far."""
+    period = max(2 * (length - 1), 1)
+    place = torch.arange(stop, device=device) % period
+    return torch.minimum(place, period - place)
+
+
+def inside(box: Box, size: Sequence[int]) -> Box:
+    """The part of a box that lies in a picture of (H, W)."""
+    (left, top, right, bottom), (h, w) = box, size
+    return left, top, min(right, w), min(bottom, h)
 
 
 def mask_box(mask: Tensor) -> Box | None:
@@ -37,11 +56,12 @@ def widen(box: Box, margin: int, size: Sequence[int]) -> Box:
     )
 
 
-def place(x: int, y: int, side: int, size: Sequence[int]) -> Box:
-    """The square box around a pixel, pushed into an image of (H, W); smaller if that is."""
+def squares(centres: Tensor, side: int, size: Sequence[int]) -> Tensor:
+    """Square boxes (N, 4) around pixels (N, 2), x before y, pushed into an image of (H, W)."""
     h, w = size
-    left, top = (max(min(at - side // 2, limit - side), 0) for at, limit in ((x, w), (y, h)))
-    return left, top, min(left + side, w), min(top + side, h)
+    largest = centres.new_tensor([max(w - side, 0), max(h - side, 0)])
+    corners = torch.minimum((centres - side // 2).clamp(min=0), largest)
+    return torch.cat([corners, corners + side], dim=1)
 
 
 def outline_boxes(mask: Tensor, side: int) -> list[Box]:
@@ -59,9 +79,8 @@ def outline_boxes(mask: Tensor, side: int) -> list[Box]:
     cells, which = ((ys // cell) * across + xs // cell).unique(return_inverse=True)
     sums = torch.stack([torch.ones_like(ys), xs, ys]).double()  # (3, pixels)
     sums = sums.new_zeros(3, len(cells)).index_add_(1, which, sums)
-    centres = (sums[1:] / sums[0]).round().long().T.tolist()
-    boxes = [place(x, y, side, (h, w)) for x, y in centres]
-    return list(dict.fromkeys(boxes))
+    centres = (sums[1:] / sums[0]).round().long().T
+    return list(dict.fromkeys(map(tuple, squares(centres, side, (h, w)).tolist())))
 
 
 def outline(mask: Tensor) -> Tensor:
@@ -86,20 +105,28 @@ def doubtful_boxes(
     from torchvision.ops import nms  # takes long to import
 
     h, w = fine.shape
-    ys, xs = (fine < share * fine.max()).nonzero(as_tuple=True)
-    scores = 1 - fine[ys, xs]
-    # the corner of a place in pixels of the image, as in the released code
-    centres = [
-        (int(x * (size[1] / w)), int(y * (size[0] / h))) for x, y in zip(xs, ys, strict=True)
-    ]
-    boxes = [place(x, y, side, size) for x, y in centres]
-    if not boxes:
+    ys, xs = (fine < share * fine.max().item()).nonzero(as_tuple=True)
+    if not len(ys):
         return []
-    kept = nms(torch.tensor(boxes, dtype=torch.float32, device=fine.device), scores, overlap)
-    return [boxes[i] for i in kept.tolist()]
+    scores = 1 - fine[ys, xs]
+    # the corner of a place in pixels of the image, in float32 as in the released code
+    centres = torch.stack([xs * (size[1] / w), ys * (size[0] / h)], dim=1).long()
+    boxes = squares(centres, side, size)
+    return list(map(tuple, boxes[nms(boxes.float(), scores, overlap)].tolist()))
 
 
 def resize(map_: Tensor, size: Sequence[int], mode: str = 'bilinear') -> Tensor:
     """Resize a map (C, h, w) to (C, *size)."""
     options = {} if mode == 'nearest' else dict(align_corners=False)
     return F.interpolate(map_[None], tuple(size), mode=mode, **options)[0]
+
+
+def paste(map_: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize a soft mask (C, h, w) to (C, *size); where it grows, its border fades into zeros.
+
+    So do SegRefiner and mmdet with the mask of an object.
+    """
+    grid = F.affine_grid(
+        torch.eye(2, 3, device=map_.device)[None], (1, 1, *size), align_corners=False
+    )
+    return F.grid_sample(map_[None], grid, align_corners=False)[0]

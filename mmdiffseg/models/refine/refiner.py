@@ -20,8 +20,10 @@ from mmdiffseg.models.refine.crops import (
     Box,
     cut,
     doubtful_boxes,
+    inside,
     mask_box,
     outline_boxes,
+    paste,
     resize,
     widen,
 )
@@ -102,7 +104,8 @@ class MaskRefiner(EncoderDecoder):
         Args:
             targets: The masks and their images.
             mode: Instead of that of ``test_cfg``.
-            steps: Sampling steps instead of those of the head.
+            steps: Sampling steps instead of those of the head; ``'global_local'`` takes the last of
+                them in patches.
             strength: Share of the times that chains may use, see :class:`Start`.
             draws: Uniform ``step0``, ... (G N, 1, s, s) of the N crops. By default every crop has
                 randomness of its own, by the name of its target.
@@ -118,7 +121,7 @@ class MaskRefiner(EncoderDecoder):
         if mode == 'global_local':
             return self._refine_globally(targets, options)
         boxes = [self._boxes(target.mask, mode) for target in targets]
-        parts = self._denoise(targets, boxes, **options)
+        parts = self._denoise(targets, boxes, **options, fade=mode == 'object')
         return [
             join(target.mask.float()[None], of_target) if of_target else None
             for target, of_target in zip(targets, parts, strict=True)
@@ -153,7 +156,8 @@ class MaskRefiner(EncoderDecoder):
         """SegRefiner's mode for large pictures: all steps but one globally, one locally."""
         num_timesteps = self.decode_head.noise_schedule.num_timesteps
         boxes = [self._boxes(target.mask, 'whole') for target in targets]
-        options = {**options, 'steps': options['steps'] or num_timesteps - 1}
+        steps = options['steps'] or self.decode_head.share_of_steps(options['strength'])
+        options = {**options, 'steps': max(steps - 1, 1)}
         interpolation = self.test_cfg.get('interpolation', 'bilinear')
         whole = self._denoise(targets, boxes, **options, interpolation=interpolation)
         bases = [parts[0].samples if parts else None for parts in whole]
@@ -189,6 +193,7 @@ class MaskRefiner(EncoderDecoder):
         strength: float,
         draws: Draws | None = None,
         interpolation: str = 'bilinear',
+        fade: bool = False,
     ) -> list[list[Part]]:
         """Run the chains of all crops of all targets, ``max_batch`` of them at once."""
         crops = [
@@ -207,7 +212,12 @@ class MaskRefiner(EncoderDecoder):
                 )
             batch = [crops[row] for row in rows]
             parts += self._denoise_batch(
-                batch, steps=steps, strength=strength, draws=some, interpolation=interpolation
+                batch,
+                steps=steps,
+                strength=strength,
+                draws=some,
+                interpolation=interpolation,
+                fade=fade,
             )
         parts = iter(parts)
         return [list(islice(parts, len(places))) for places in boxes]
@@ -220,6 +230,7 @@ class MaskRefiner(EncoderDecoder):
         strength: float,
         draws: Draws | None,
         interpolation: str,
+        fade: bool,
     ) -> list[Part]:
         size = (self._size, self._size)
         images = [resize(cut(target.image, box), size, interpolation) for target, box in crops]
@@ -251,10 +262,14 @@ class MaskRefiner(EncoderDecoder):
         for (target, box), end in zip(crops, ends, strict=True):
             samples, fine = end.unbind(1)
             left, top, right, bottom = box
-            samples = resize(samples, (bottom - top, right - left), interpolation)
+            whole = (bottom - top, right - left)
+            samples = paste(samples, whole) if fade else resize(samples, whole, interpolation)
+            place = inside(box, target.mask.shape)
+            samples = samples[:, : place[3] - top, : place[2] - left]
             if target.keep is not None:
-                samples = torch.where(cut(target.keep, box), cut(target.mask, box).float(), samples)
-            parts.append(Part(box, samples, fine.mean(dim=0)))
+                mask = cut(target.mask, place).float()
+                samples = torch.where(cut(target.keep, place), mask, samples)
+            parts.append(Part(place, samples, fine.mean(dim=0)))
         return parts
 
     @staticmethod

@@ -3,11 +3,14 @@ import pytest
 import torch
 
 from mmdiffseg.models.refine.crops import (
+    cut,
     doubtful_boxes,
+    inside,
     mask_box,
     outline,
     outline_boxes,
-    place,
+    paste,
+    squares,
     widen,
 )
 
@@ -24,11 +27,31 @@ def test_boxes_of_masks():
     'x, y, box', [(5, 5, (3, 3, 7, 7)), (0, 9, (0, 6, 4, 10)), (11, 0, (8, 0, 12, 4))]
 )
 def test_squares_stay_in_the_image(x, y, box):
-    assert place(x, y, 4, (10, 12)) == box
+    (found,) = squares(torch.tensor([[x, y]]), 4, (10, 12)).tolist()
+    assert tuple(found) == box
 
 
-def test_a_square_larger_than_the_image_is_the_image():
-    assert place(1, 1, 64, (10, 12)) == (0, 0, 12, 10)
+@pytest.mark.parametrize('size', [(10, 12), (1, 70), (64, 3)])
+def test_a_square_larger_than_the_image_is_filled_up_by_reflection(size):
+    ((*box,),) = squares(torch.tensor([[0, 0]]), 64, size).tolist()
+    assert box == [0, 0, 64, 64] and inside(box, size) == (0, 0, min(size[1], 64), size[0])
+    map_ = torch.rand(3, *size)
+    padding = [(0, 0), *((0, max(64 - length, 0)) for length in size)]
+    expected = np.pad(map_.numpy(), padding, mode='reflect')[:, :64, :64]
+    assert np.array_equal(cut(map_, box).numpy(), expected)
+
+
+def test_enlarged_masks_fade_at_their_border():
+    map_ = torch.rand(2, 5, 7)
+
+    def weights(small, large):
+        places = (torch.arange(large)[:, None] + 0.5) * small / large - 0.5
+        return (1 - (places - torch.arange(small)).abs()).clamp(min=0)  # (large, small)
+
+    for size in ((11, 20), (5, 7), (4, 3)):
+        expected = weights(5, size[0]) @ map_ @ weights(7, size[1]).T
+        torch.testing.assert_close(paste(map_, size), expected, atol=1e-5, rtol=0)
+    assert paste(torch.ones(1, 2, 2), (8, 8))[0, 0, 0] == pytest.approx(0.625**2)
 
 
 def test_outline_touches_both_sides():
@@ -59,3 +82,24 @@ def test_doubtful_places_are_the_least_sure_ones_that_are_apart():
     fine[1, 1], fine[1, 2], fine[6, 6] = 0.1, 0.2, 0.3
     assert doubtful_boxes(fine, 8, (32, 32)) == [(0, 0, 8, 8), (20, 20, 28, 28)]
     assert doubtful_boxes(torch.zeros(4, 4), 8, (32, 32)) == []
+
+
+@pytest.mark.parametrize('model, size', [(16, (37, 61)), (20, (333, 57)), (24, (64, 200))])
+def test_doubtful_places_by_the_released_rule(model, size):
+    fine = torch.rand(model, model, generator=torch.Generator().manual_seed(1))
+    boxes = []
+    for y, x in (fine < 0.9 * fine.max()).nonzero().tolist():
+        corner = []
+        for at, limit in ((x, size[1]), (y, size[0])):
+            centre = int(np.float32(at) * np.float32(limit / model))
+            corner.append(min(max(centre - model // 2, 0), limit - model))
+        boxes.append((1 - fine[y, x].item(), corner))
+    kept = []
+    for _, (x, y) in sorted(boxes, key=lambda box: -box[0]):
+        shared = [
+            max(model - abs(x - left), 0) * max(model - abs(y - top), 0) for left, top in kept
+        ]
+        if all(area / (2 * model**2 - area) <= 0.3 for area in shared):
+            kept.append((x, y))
+    found = doubtful_boxes(fine, model, size)
+    assert found == [(x, y, x + model, y + model) for x, y in kept]

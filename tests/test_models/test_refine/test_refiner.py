@@ -26,7 +26,17 @@ def targets(**options):
     return [Target(image=image, mask=m, name=f'a/{i}', **options) for i, m in enumerate(masks)]
 
 
-def by_hand(model, target, box, strength=1.0, **options):
+def faded(map_, size):
+    """A map (1, h, w) resized bilinearly, with zeros around it."""
+
+    def weights(small, large):
+        places = (torch.arange(large)[:, None] + 0.5) * small / large - 0.5
+        return (1 - (places - torch.arange(small)).abs()).clamp(min=0)  # (large, small)
+
+    return weights(16, size[0]) @ map_ @ weights(16, size[1]).T
+
+
+def by_hand(model, target, box, strength=1.0, fade=False, **options):
     """One crop alone: cut, shrink, run the chain, enlarge."""
     left, top, right, bottom = box
     part = [x[..., top:bottom, left:right] for x in (target.image, target.mask.float()[None])]
@@ -38,6 +48,8 @@ def by_hand(model, target, box, strength=1.0, **options):
     (chain,) = model.decode_head.chains([image], [meta], None, start, **options)
     *_, last = chain
     size = (bottom - top, right - left)
+    if fade:
+        return faded(last.x0[0], size)
     return F.interpolate(last.x0, size, mode='bilinear', align_corners=False)[0]
 
 
@@ -46,7 +58,8 @@ def test_an_object_is_one_crop_with_a_margin(build_refiner):
     boxes = [(3, 2, 22, 18), (28, 18, 52, 38), (48, 0, 56, 5)]
     for target, one, box in zip(targets(), model.refine(targets()), boxes, strict=True):
         assert one.box == box
-        torch.testing.assert_close(one.samples, by_hand(model, target, box), atol=1e-5, rtol=0)
+        expected = by_hand(model, target, box, fade=True)
+        torch.testing.assert_close(one.samples, expected, atol=1e-5, rtol=0)
 
 
 def test_batches_change_nothing_and_stay_below_their_bound(build_refiner, monkeypatch):
@@ -132,6 +145,38 @@ def test_global_and_local_steps(build_refiner):
     torch.testing.assert_close(one.samples[0], expected, atol=1e-5, rtol=0)
 
 
+def test_the_last_step_of_a_global_pass_is_local(build_refiner):
+    model = build_refiner()
+    times = []
+    predict = model.decode_head.predict_step
+    model.decode_head.predict_step = lambda z, t, c: times.append(int(t)) or predict(z, t, c)
+    model.refine(targets()[1:2], mode='global_local', steps=3)
+    assert times[:2] == [5, 4] and set(times[2:]) == {0}
+    times.clear()
+    model.refine(targets()[1:2], mode='global_local', strength=0.5)
+    assert times[:2] == [2, 1] and set(times[2:]) == {0}
+
+
+@pytest.mark.parametrize('mode', ['patches', 'global_local'])
+def test_pictures_smaller_than_a_patch_are_reflected_and_not_stretched(build_refiner, mode):
+    model = build_refiner()
+    image, masks = scene()
+    image, mask = image[:, 18:30, 28:60], masks[1, 18:30, 28:60]  # 12 x 28 pixels
+    seen = []
+    denoise = model.decode_head.chains
+    model.decode_head.chains = lambda x, *args, **options: (
+        seen.append(x[0]) or denoise(x, *args, **options)
+    )
+    (one,) = model.refine([Target(image=image, mask=mask, name='a')], mode=mode)
+    assert one.samples.shape[1:] == (one.box[3] - one.box[1], one.box[2] - one.box[0])
+    assert one.box[2] <= 28 and one.box[3] <= 12
+    crops = torch.cat(seen[mode == 'global_local' :])
+    padded = torch.cat([image, image.flip(1)[:, 1:5]], dim=1)  # to 16 x 28 pixels
+    windows = padded.unfold(2, 16, 1).permute(2, 0, 1, 3)  # (13, 3, 16, 16)
+    for crop in crops:
+        assert any(torch.equal(crop, window) for window in windows)
+
+
 @pytest.mark.parametrize('mode', ['object', 'patches', 'whole'])
 def test_kept_pixels_come_out_as_they_went_in(build_refiner, mode):
     keep = torch.rand(H, W, generator=torch.Generator().manual_seed(0)) < 0.3
@@ -176,7 +221,8 @@ def test_a_test_run_refines_classes_of_pictures_that_are_padded(build_refiner):
     assert 'seg_prob' not in sample
     (binary,) = model.predict(padded, [samples_of((labels == 1).long())])
     box = model._boxes(labels == 1, 'object')[0]
-    expected = by_hand(model, Target(image=image, mask=labels == 1, name='a.png/None/1'), box)
+    target = Target(image=image, mask=labels == 1, name='a.png/None/1')
+    expected = by_hand(model, target, box, fade=True)
     left, top, right, bottom = box
     found = binary.seg_prob.data[:, top:bottom, left:right]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
