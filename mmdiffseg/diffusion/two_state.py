@@ -6,6 +6,7 @@ map is the coarse mask itself. Backward, a network says of each map what the tru
 pixels that it is sure of become fine. No pixel ever shows anything but one of the two labels.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -157,6 +158,9 @@ class TwoStateSampler(Sampler):
         spacing: See :meth:`TwoStateDiffusion.time_pairs`.
         mix: End as the paper's algorithm does, in F x0 + (1 - F) coarse, so that a pixel changes
             only where the network is sure; the released code ends in x0 itself.
+        sure: With ``mix``, the probability in (0.5, 1) that the network has to give a label in a
+            single step before a pixel changes; None leaves it at 0.81, which follows from the
+            mixture above. Any other mixes by a power of F, which keeps the border at one half.
         monotone: Draw each pixel once for the whole chain, so that one which has become fine stays
             so; in the released code it may become coarse again.
 
@@ -171,10 +175,18 @@ class TwoStateSampler(Sampler):
     schedule: TwoStateDiffusion | dict
     spacing: str = 'first'
     mix: bool = False
+    sure: float | None = None
     monotone: bool = False
 
     follows: ClassVar[type] = TwoStateDiffusion
     stochastic: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sure is not None and not (self.mix and 0.5 < self.sure < 1):
+            raise ValueError(
+                f'sure={self.sure!r} must be a probability above 0.5 and below 1, with mix=True'
+            )
 
     @torch.no_grad()
     def walk(
@@ -220,7 +232,7 @@ class TwoStateSampler(Sampler):
                 fine=fine,
             )
             last = index == steps - 1
-            step.x0 = fine * x0 + (1 - fine) * coarse if last and self.mix else x0
+            step.x0 = self._mixture(x0, fine, coarse) if last and self.mix else x0
             yield step
             if last:
                 return
@@ -228,3 +240,11 @@ class TwoStateSampler(Sampler):
                 uniform = draws.uniform(f'step{index}', shape, device=z_t.device)
             z_t = torch.where(uniform < fine, (x0 >= 0.5).to(coarse), coarse)
             z_t = start.put_kept(z_t, lambda: coarse)
+
+    def _mixture(self, x0: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
+        """What a chain ends in with ``mix``: probabilities (B, 1, h, w) of the object."""
+        if self.sure is not None:
+            # After one step fine is |2 x0 - 1|. Where x0 and coarse differ, one half is crossed
+            # at w (1 - x0) + 1 - w = 1/2, that is at a weight w = 1 / (2 x0).
+            fine = fine ** (math.log(1 / (2 * self.sure)) / math.log(2 * self.sure - 1))
+        return fine * x0 + (1 - fine) * coarse

@@ -148,6 +148,34 @@ def test_in_the_papers_ending_pixels_change_where_the_network_is_sure(logit, fli
     assert (plain.x0 >= 0.5).all() and (mixed.x0 >= 0.5).all() == flips
 
 
+@pytest.mark.parametrize('label', [0, 1])
+@pytest.mark.parametrize('sure', [None, 0.7, 0.95])
+def test_how_sure_the_network_has_to_be(sure, label):
+    """Pixels whose other label has .6, .75, .85, .94 and .96; without ``sure`` .81 is enough."""
+    given = torch.tensor([0.6, 0.75, 0.85, 0.94, 0.96]).view(1, 1, 1, 5)
+    coarse = torch.full_like(given, label)
+    half = (given.logit() / 2) * (1 - 2 * label)
+    sampler = TwoStateSampler(schedule=DIFFUSION, spacing='trailing', mix=True, sure=sure)
+    (step,) = sampler.walk(
+        lambda z_t, t: (torch.cat([-half, half], dim=1), None),
+        DIFFUSION.encode_output,
+        shape=coarse.shape,
+        steps=1,
+        draws=Draws(),
+        start=Start(map=coarse),
+    )
+    changed = (step.x0 >= 0.5) != coarse.bool()
+    assert torch.equal(changed, given > (sure or (1 + 5**0.5) / 4))
+
+
+@pytest.mark.parametrize(
+    'options', [dict(sure=0.9), dict(mix=True, sure=1), dict(mix=True, sure=0.5)]
+)
+def test_a_bar_that_nothing_or_everything_passes_is_refused(options):
+    with pytest.raises(ValueError, match='sure='):
+        TwoStateSampler(schedule=DIFFUSION, **options)
+
+
 def test_kept_pixels_stay():
     def other(z_t, t):
         return torch.cat([torch.full_like(z_t, -9), torch.full_like(z_t, 9)], dim=1), None

@@ -7,7 +7,10 @@ model = dict(
     decode_head=dict(
         type='mmdiffseg.MaskRefineHead',
         noise_schedule=dict(type='mmdiffseg.TwoStateDiffusion', num_timesteps=2, kept=0.5),
-        diffusion_sampler=dict(type='mmdiffseg.TwoStateSampler', spacing='trailing', mix=True),
+        # given masks are mostly right: a pixel changes only where the network is sure
+        diffusion_sampler=dict(
+            type='mmdiffseg.TwoStateSampler', spacing='trailing', mix=True, sure=0.95
+        ),
         own_share=1.0,
         steps=1,
         max_batch=16,
