@@ -58,8 +58,9 @@ def write_checkpoint(
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     load_exactly(model, weights, source=src, fresh=fresh)
+    dataset = config.test_dataloader.dataset
     with DATASETS.switch_scope_and_registry(config.default_scope) as registry:
-        dataset = registry.get(config.test_dataloader.dataset.type).METAINFO
+        classes = {**registry.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
     head = model_head(model)
     encoder = head.label_encoder
     weights = {name: weights.get(name, value) for name, value in model.state_dict().items()}
@@ -67,7 +68,7 @@ def write_checkpoint(
         mmdiffseg_version=mmdiffseg.__version__,
         source=src,
         cfg=config.pretty_text,
-        dataset_meta=dict(classes=dataset['classes'], palette=dataset.get('palette')),
+        dataset_meta=dict(classes=classes['classes'], palette=classes.get('palette')),
     )
     # diffusion of the labels themselves has no encoder but its schedule
     if encoder is not head.noise_schedule:

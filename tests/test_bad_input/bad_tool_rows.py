@@ -76,6 +76,8 @@ TOOL_ROWS = [
     Row('tools/model_converters/ref_ldm_seg_to_mmdiffseg.py', 'hostile.pth out.pth', 2, 'hostile.pth is damaged or holds more than tensors and plain values, which can run code w'),
     Row('tools/model_converters/ref_ldm_seg_to_mmdiffseg.py', 'small.pth out.pth', 2, 'small.pth was not written by DeepSpeed: it has no weights under `module`'),
     Row('tools/model_converters/ref_ldm_seg_to_mmdiffseg.py', 'context.pth out.pth', 2, 'context.pth was not written by DeepSpeed: it has no weights under `module`'),
+    Row('tools/model_converters/ccdm_to_mmdiffseg.py', 'hostile.pth out.pth', 2, 'hostile.pth is damaged or holds more than tensors and plain values, which can run code w'),
+    Row('tools/model_converters/ccdm_to_mmdiffseg.py', 'small.pth out.pth', 2, 'small.pth is not a CCDM checkpoint: it has no middle_block.0.in_layers.0.weight under `av'),
     Row('tools/model_converters/alpha_clip_to_mmdiffseg.py', 'hostile.pth out', 2, 'hostile.pth is damaged or holds more than tensors and plain values, which can run code w'),
     Row('tools/model_converters/alpha_clip_to_mmdiffseg.py', 'small.pth out', 2, 'small.pth is not the vision tower of Alpha-CLIP: it lacks conv1.weight or conv1_alpha.weight'),
     Row('tools/model_converters/alpha_clip_to_mmdiffseg.py', 'nan.pth out', 2, 'nan.pth holds weights that are not finite, the first of them decode_head.conv_seg.weight'),
