@@ -9,10 +9,12 @@ from mmdiffseg.diffusion.categorical_loss import (
     categorical_loss,
 )
 from mmdiffseg.diffusion.categorical_sampler import CategoricalSampler
+from mmdiffseg.diffusion.color_encoders import KroneckerEncoder, PaletteEncoder
 from mmdiffseg.diffusion.corruption import GaussianSchedule, Preconditioner, corrupt
 from mmdiffseg.diffusion.depth_encoder import DepthEncoder
 from mmdiffseg.diffusion.discrete import (
     CCDMCosineBetas,
+    CCDMLinearBetas,
     CosineBetas,
     DiscreteSchedule,
     LinearBetas,
@@ -21,6 +23,7 @@ from mmdiffseg.diffusion.discrete import (
 from mmdiffseg.diffusion.draws import Draws, noise_name, sample_generator
 from mmdiffseg.diffusion.flow import LinearInterpolant
 from mmdiffseg.diffusion.flow_samplers import EulerSampler, HeunSampler
+from mmdiffseg.diffusion.implicit import ImplicitUniformDiffusion
 from mmdiffseg.diffusion.label_encoders import (
     AnalogBitsEncoder,
     BinaryMaskEncoder,
@@ -58,6 +61,7 @@ __all__ = [
     'BernoulliDiffusion',
     'BinaryMaskEncoder',
     'CCDMCosineBetas',
+    'CCDMLinearBetas',
     'CategoricalDiffusion',
     'CategoricalSampler',
     'ChangeCount',
@@ -76,6 +80,8 @@ __all__ = [
     'EulerSampler',
     'GaussianSchedule',
     'HeunSampler',
+    'ImplicitUniformDiffusion',
+    'KroneckerEncoder',
     'LabelEncoder',
     'LinearBetas',
     'LinearInterpolant',
@@ -83,6 +89,7 @@ __all__ = [
     'MaskSetEncoder',
     'MultiLabelEncoder',
     'OneHotEncoder',
+    'PaletteEncoder',
     'Preconditioner',
     'PredictionSpread',
     'PseudoMaskEncoder',

@@ -21,6 +21,7 @@ class BernoulliDiffusion(UniformDiffusion):
         schedule: Discrete schedule, or its config.
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
         skip: See :class:`UniformDiffusion`.
+        parametrization: See :class:`UniformDiffusion`.
         train_times: See :class:`CategoricalDiffusion`.
     """
 
@@ -30,6 +31,7 @@ class BernoulliDiffusion(UniformDiffusion):
         schedule: DiscreteSchedule | dict,
         ignore_index: int = 255,
         skip: str = 'exact',
+        parametrization: str = 'expected',
         train_times: str = 'uniform',
     ) -> None:
         super().__init__(
@@ -37,6 +39,7 @@ class BernoulliDiffusion(UniformDiffusion):
             schedule=schedule,
             ignore_index=ignore_index,
             skip=skip,
+            parametrization=parametrization,
             train_times=train_times,
         )
 
@@ -58,11 +61,13 @@ class BernoulliDiffusion(UniformDiffusion):
         x0 = self._probs(x0)
         like, known, unknown = self._likelihood(self._probs(z_t, x0.dtype), jump)
 
-        def given(clean: int) -> Tensor:
+        def given(clean: int | Tensor) -> Tensor:
             one = like * (known * clean + unknown)
             zero = (1 - like) * (known * (1 - clean) + unknown)
             return one / (one + zero)
 
+        if self.parametrization == 'soft_x0':
+            return given(x0)
         return x0 * given(1) + (1 - x0) * given(0)
 
     def start(self, noise: Tensor) -> Tensor:

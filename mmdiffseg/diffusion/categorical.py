@@ -19,6 +19,7 @@ from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.registry import NOISE_SCHEDULES
 
 SKIPS = ('exact', 'ccdm')
+PARAMETRIZATIONS = ('expected', 'soft_x0')
 TRAIN_TIMES = ('uniform', 'log_snr')
 
 
@@ -293,6 +294,10 @@ class UniformDiffusion(CategoricalDiffusion):
         ignore_index: Label of the pixels without a class. They are pure noise at every time.
         skip: ``exact``, or ``ccdm`` as released: a jump of several steps uses the kernel of the
             step t to t - 1, so that pixels stay far noisier than their time says.
+        parametrization: What the reverse kernel makes of a network's probabilities p of x0:
+            ``expected`` averages the posteriors of all classes (as released), ``soft_x0`` puts p in
+            place of the one-hot x0 (multinomial diffusion; BerDiff). The second is the kernel of
+            the true chain only where p is certain.
         train_times: See :class:`CategoricalDiffusion`.
 
     Example:
@@ -311,6 +316,7 @@ class UniformDiffusion(CategoricalDiffusion):
         schedule: DiscreteSchedule | dict,
         ignore_index: int = 255,
         skip: str = 'exact',
+        parametrization: str = 'expected',
         train_times: str = 'uniform',
     ) -> None:
         super().__init__(
@@ -321,7 +327,12 @@ class UniformDiffusion(CategoricalDiffusion):
         )
         if skip not in SKIPS:
             raise ValueError(f'skip must be one of {SKIPS}, got {skip!r}')
+        if parametrization not in PARAMETRIZATIONS:
+            raise ValueError(
+                f'parametrization must be one of {PARAMETRIZATIONS}, got {parametrization!r}'
+            )
         self.skip = skip
+        self.parametrization = parametrization
 
     def prior(self) -> Tensor:
         """See :meth:`CategoricalDiffusion.prior`: every class alike."""
@@ -344,6 +355,9 @@ class UniformDiffusion(CategoricalDiffusion):
         """See :meth:`CategoricalDiffusion.reverse`; O(K) a pixel."""
         x0 = self._probs(x0)
         like, known, unknown = self._likelihood(self._probs(z_t, x0.dtype), jump)
+        if self.parametrization == 'soft_x0':
+            joint = like * (known * x0 + unknown)
+            return joint / joint.sum(dim=1, keepdim=True)
         # The posterior is linear in x0 after x0 is divided by the evidence of each class; that is
         # C like_d + (1 - C) / K because `like` sums to one.
         ratio = x0 / (known * like + unknown)

@@ -277,24 +277,30 @@ class LinearBetas(DiscreteSchedule):
     final beta would be 1, and z_t would hold nothing of x0.
 
     Args:
-        num_timesteps: Length T of the chain, above 20.
+        num_timesteps: Length T of the chain, above 20 where the betas are scaled.
+        ends: First and final beta, which are not scaled, such as CCDM's (0.01, 0.2) over 250 steps;
+            None for DDPM's.
 
     Raises:
-        ValueError: The chain is too short.
+        ValueError: The chain is too short, or an end lies outside (0, 1).
 
     Example:
         >>> schedule = LinearBetas(num_timesteps=100)
         >>> alpha, sigma = schedule.alpha_sigma(torch.tensor([0, 99]))
     """
 
-    def __init__(self, *, num_timesteps: int = 1000) -> None:
-        if num_timesteps <= 20:
+    def __init__(
+        self, *, num_timesteps: int = 1000, ends: tuple[float, float] | None = None
+    ) -> None:
+        shortest = 20 if ends is None else 0
+        if num_timesteps <= shortest:
             raise ValueError(
-                f'num_timesteps of linear betas must be above 20, got {num_timesteps}: train a '
-                'longer chain and sample it in fewer steps, by the `steps` of the sampler'
+                f'num_timesteps of linear betas must be above {shortest}, got {num_timesteps}: '
+                'train a longer chain and sample it in fewer steps, by the `steps` of the sampler'
             )
-        scale = 1000 / num_timesteps
-        ends = (scale * 1e-4, scale * 0.02)
+        if ends is None:
+            scale = 1000 / num_timesteps
+            ends = (scale * 1e-4, scale * 0.02)
         betas = torch.linspace(*ends, num_timesteps, dtype=torch.float64, device='cpu')
         super().__init__(betas)
 
@@ -338,3 +344,23 @@ class CCDMCosineBetas(CosineBetas):
         self.betas = 1 - (1 - self.betas.float()).double()
         u = torch.arange(num_timesteps, dtype=torch.float32, device='cpu') / num_timesteps
         self.alphas_cumprod = (((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2).double()
+
+
+@NOISE_SCHEDULES.register_module()
+class CCDMLinearBetas(LinearBetas):
+    """The linear tables of CCDM's released code, for converted checkpoints and parity.
+
+    They are rounded to float32 after every operation.
+
+    Args:
+        num_timesteps: Length T of the chain.
+        ends: First and final beta.
+    """
+
+    def __init__(
+        self, *, num_timesteps: int = 250, ends: tuple[float, float] = (0.01, 0.2)
+    ) -> None:
+        super().__init__(num_timesteps=num_timesteps, ends=ends)
+        kept = 1 - torch.linspace(*ends, num_timesteps, dtype=torch.float32, device='cpu')
+        self.betas = 1 - kept.double()
+        self.alphas_cumprod = kept.cumprod(0).double()

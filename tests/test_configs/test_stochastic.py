@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -88,6 +89,18 @@ def test_methods_on_shapes_differ_in_the_head_alone(meta_allocation):
         with meta_allocation():
             counts.append(count(MODELS.build(config.model)))
     assert max(counts) < 1.07 * min(counts) and max(counts) < 2_500_000
+
+
+def test_metafile_counts_the_parameters_of_every_config(meta_allocation):
+    models = yaml.safe_load((CONFIGS / 'metafile.yml').read_text())['Models']
+    counts = {model['Name']: model['Metadata']['Parameters'] for model in models}
+    found = {}
+    for path in CONFIGS.glob('*.py'):
+        if path.stem != 'ensemble_ambiguous-shapes':  # as large as its members
+            with meta_allocation():
+                found[path.stem] = count(MODELS.build(load(path.stem).model))
+    assert found == counts
+    assert all(model['Config'] == f'configs/stochastic/{model["Name"]}.py' for model in models)
 
 
 def test_an_ensemble_of_the_pixelwise_network(tmp_path):

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,19 @@ from mmdiffseg.diffusion import (
     AbsorbingDiffusion,
     BernoulliDiffusion,
     CCDMCosineBetas,
+    CCDMLinearBetas,
     CosineBetas,
     CosineLogSNR,
     Draws,
+    LinearBetas,
     UniformDiffusion,
 )
 from mmdiffseg.registry import NOISE_SCHEDULES
 
-RECORDED = torch.load(Path(__file__).parents[1] / 'data/categorical.pt')
+DATA = Path(__file__).parents[1] / 'data'
+RECORDED = torch.load(DATA / 'categorical.pt')
+LINEAR = torch.load(DATA / 'ccdm_linear.pt')
+POSTERIORS = {**RECORDED['posterior'], 'linear_T250_K4': LINEAR['posterior']}
 EXACT = dict(rtol=0, atol=1e-12)
 
 
@@ -38,16 +44,26 @@ def probabilities(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).double().softmax(1)
 
 
-@pytest.fixture(params=RECORDED['posterior'].items(), ids=lambda item: item[0])
+@pytest.fixture(params=POSTERIORS.items(), ids=lambda item: item[0])
 def case(request):
+    """A recording, and the diffusion that made it, with consistent or with released tables."""
     name, case = request.param
-    _, timesteps, classes = name.split('_')
-    return case, int(timesteps[1:]), int(classes[1:])
+    kind, timesteps, classes = name.split('_')
+    own, released = {
+        'cosine': (CosineBetas, CCDMCosineBetas),
+        'linear': (partial(LinearBetas, ends=(0.01, 0.2)), CCDMLinearBetas),
+    }[kind]
+
+    def build(tables):
+        schedule = (released if tables == 'ccdm' else own)(num_timesteps=int(timesteps[1:]))
+        return UniformDiffusion(num_classes=int(classes[1:]), schedule=schedule)
+
+    return case, build
 
 
 def test_posterior_equals_the_recorded_one(case):
-    case, timesteps, classes = case
-    diffusion, expected = uniform(classes, timesteps), case['ours64']
+    case, build = case
+    diffusion, expected = build('consistent'), case['ours64']
     t, z_t = case['t'] - 1, case['xt']
     x0, p = diffusion.one_hot(case['x0']).double(), case['theta_x0'].double()
     torch.testing.assert_close(diffusion.marginal(x0, t), expected['q_xt_given_x0'], **EXACT)
@@ -60,9 +76,8 @@ def test_posterior_equals_the_recorded_one(case):
 
 
 def test_released_tables_give_what_the_release_computed(case):
-    case, timesteps, classes = case
-    schedule = CCDMCosineBetas(num_timesteps=timesteps)
-    diffusion, expected = UniformDiffusion(num_classes=classes, schedule=schedule), case['ref64']
+    case, build = case
+    diffusion, expected = build('ccdm'), case['ref64']
     t, one_hot = case['t'] - 1, lambda labels: diffusion.one_hot(labels).double()
     for value, key, atol in (
         (diffusion.marginal(one_hot(case['x0']), t), 'q_xt_given_x0', 1e-12),
@@ -143,11 +158,42 @@ def test_a_jump_is_the_composition_of_its_steps(make):
     torch.testing.assert_close(average, diffusion.marginal(clean, s), **EXACT)
 
 
-@pytest.mark.parametrize('skip', ['exact', 'ccdm'])
-def test_bernoulli_equals_two_classes(skip):
+def test_linear_tables_are_the_released_ones():
+    tables, schedule = LINEAR['tables'], CCDMLinearBetas(num_timesteps=250)
+    torch.testing.assert_close(schedule.betas, tables['betas'].double(), rtol=0, atol=1e-7)
+    assert torch.equal(schedule.alphas_cumprod, tables['cumalphas'].double())
+    exact = LinearBetas(num_timesteps=250, ends=(0.01, 0.2))
+    torch.testing.assert_close(exact.alphas_cumprod, tables['abar'], **EXACT)
+    with pytest.raises(ValueError, match='must be above 0, got 0'):
+        CCDMLinearBetas(num_timesteps=0)
+    with pytest.raises(ValueError, match=r'betas must lie in \(0, 1\)'):
+        LinearBetas(ends=(0.0, 0.2))
+
+
+def test_soft_x0_puts_the_probabilities_in_place_of_the_label():
+    mean = uniform(4, parametrization='expected')
+    soft = uniform(4, parametrization='soft_x0')
+    z_t, t, s = torch.arange(6).view(1, 2, 3) % 4, torch.tensor([200]), torch.tensor([20])
+    p, sure = probabilities(1, 4, 2, 3), mean.one_hot(torch.ones(1, 2, 3).long()).double()
+    kept = mean.schedule.alphas_cumprod
+    like = kept[t] / kept[s] * mean.one_hot(z_t).double() + (1 - kept[t] / kept[s]) / 4
+    joint = like * (kept[s] * p + (1 - kept[s]) / 4)
+    expected = joint / joint.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(soft.posterior(z_t, p, t, s), expected, **EXACT)
+    assert not torch.allclose(mean.posterior(z_t, p, t, s), expected, atol=0.01)
+    # where the network is sure, both are Bayes' rule
+    torch.testing.assert_close(
+        soft.posterior(z_t, sure, t, s), mean.posterior(z_t, sure, t, s), **EXACT
+    )
+
+
+@pytest.mark.parametrize(
+    'options', [dict(), dict(skip='ccdm'), dict(parametrization='soft_x0')], ids=str
+)
+def test_bernoulli_equals_two_classes(options):
     schedule = CosineBetas(num_timesteps=40)
-    one = BernoulliDiffusion(schedule=schedule, skip=skip)
-    two = UniformDiffusion(num_classes=2, schedule=schedule, skip=skip)
+    one = BernoulliDiffusion(schedule=schedule, **options)
+    two = UniformDiffusion(num_classes=2, schedule=schedule, **options)
     p = probabilities(3, 2, 5, 6)
     labels = torch.randint(2, (3, 5, 6), generator=torch.Generator().manual_seed(3))
     labels[0, 0] = 255
@@ -249,6 +295,7 @@ def test_half_precision_is_promoted():
     [
         (lambda: uniform(1), 'num_classes=1: a label map needs at least 2'),
         (lambda: uniform(2, skip='fast'), "skip must be one of .* got 'fast'"),
+        (lambda: uniform(2, parametrization='x0'), "parametrization must be .* got 'x0'"),
         (
             lambda: UniformDiffusion(num_classes=2, schedule=CosineLogSNR()),
             'CosineLogSNR does not: use a discrete schedule',

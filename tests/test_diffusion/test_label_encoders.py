@@ -5,10 +5,18 @@ from mmdiffseg.diffusion import (
     AnalogBitsEncoder,
     BinaryMaskEncoder,
     ClassEmbeddingEncoder,
+    KroneckerEncoder,
     OneHotEncoder,
+    PaletteEncoder,
 )
 
-ENCODERS = [OneHotEncoder, AnalogBitsEncoder, ClassEmbeddingEncoder]
+ENCODERS = [
+    OneHotEncoder,
+    AnalogBitsEncoder,
+    ClassEmbeddingEncoder,
+    KroneckerEncoder,
+    PaletteEncoder,
+]
 
 
 @pytest.mark.parametrize('encoder', ENCODERS)
