@@ -6,6 +6,7 @@ tables are float64 and named as in improved-diffusion.
 
 import math
 import re
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -282,7 +283,7 @@ class LinearBetas(DiscreteSchedule):
             None for DDPM's.
 
     Raises:
-        ValueError: The chain is too short, or an end lies outside (0, 1).
+        ValueError: The chain is too short, or the ends are not two numbers in (0, 1).
 
     Example:
         >>> schedule = LinearBetas(num_timesteps=100)
@@ -292,6 +293,8 @@ class LinearBetas(DiscreteSchedule):
     def __init__(
         self, *, num_timesteps: int = 1000, ends: tuple[float, float] | None = None
     ) -> None:
+        if ends is not None and (not isinstance(ends, Sequence) or len(ends) != 2):
+            raise ValueError(f'ends={ends!r} must be two betas, the first and the final one')
         shortest = 20 if ends is None else 0
         if num_timesteps <= shortest:
             raise ValueError(

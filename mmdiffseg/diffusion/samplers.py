@@ -360,6 +360,12 @@ class DDPMSampler(Sampler):
         super().__post_init__()
         if self.variance not in VARIANCES:
             raise ValueError(f'variance must be one of {VARIANCES}, got {self.variance!r}')
+        first, _ = self.time_pairs(1)[0]
+        if not self.coefficients([first])[0].alpha > 0:
+            raise ValueError(
+                f'{type(self).__name__} divides by the signal, and {type(self.schedule).__name__} '
+                f'has none at t={first:g}: set t_max=0.999, or choose another sampler'
+            )
 
     def step(self, seen, then, noise):
         """See :func:`ddpm_step`."""

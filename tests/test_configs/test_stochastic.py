@@ -76,6 +76,15 @@ def test_grey_pictures_of_lidc_lie_between_minus_one_and_one():
     assert found.shape == (1, 1, 16, 16) and found.unique().tolist() == [-1, 1]
 
 
+def test_the_network_beside_dino_has_the_released_parameters(meta_allocation):
+    config = load('ccdm_cityscapes_dino')
+    with meta_allocation():
+        model = MODELS.build(config.model)
+    assert count(model.decode_head) == 30_627_284
+    trained = [p for p in model.parameters() if p.requires_grad]
+    assert sum(p.numel() for p in trained) == 30_627_284
+
+
 def test_methods_on_shapes_differ_in_the_head_alone(meta_allocation):
     configs = {name: load(name) for name in SHAPES}
     assert len(configs) == 8

@@ -168,6 +168,8 @@ def test_linear_tables_are_the_released_ones():
         CCDMLinearBetas(num_timesteps=0)
     with pytest.raises(ValueError, match=r'betas must lie in \(0, 1\)'):
         LinearBetas(ends=(0.0, 0.2))
+    with pytest.raises(ValueError, match='ends=0.1 must be two betas'):
+        LinearBetas(ends=0.1)
 
 
 def test_soft_x0_puts_the_probabilities_in_place_of_the_label():

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmdiffseg.diffusion import (
     CosineLogSNR,
     DDIMSampler,
+    DDPMSampler,
     Draws,
     EulerSampler,
     HeunSampler,
@@ -102,3 +103,10 @@ def test_what_makes_no_sense_is_refused():
         HeunSampler(schedule=FLOW, time_difference=1)
     with pytest.raises(TypeError, match='EulerSampler follows a LinearInterpolant'):
         EulerSampler(schedule=CosineLogSNR())
+
+
+def test_ancestral_steps_need_a_signal_at_the_start():
+    with pytest.raises(ValueError, match='LinearInterpolant has none at t=1: set t_max=0.999'):
+        DDPMSampler(schedule=FLOW)
+    seen = walk(DDPMSampler(schedule=FLOW, t_max=0.999), gaussian, torch.ones(1, 1, 2, 2), 1)
+    assert seen[0].t == 0.999

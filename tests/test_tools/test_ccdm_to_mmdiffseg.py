@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from safetensors.torch import save_file
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools/model_converters/ccdm_to_mmdiffseg.py'
@@ -55,13 +56,36 @@ def test_the_average_of_a_released_network_arrives(
     assert schedule == dict(type='mmdiffseg.CCDMCosineBetas', num_timesteps=250)
 
 
-def test_the_width_of_the_middle_tells_the_network():
-    for width, name in ((128, 'ccdm_lidc'), (160, 'ccdm_lidc_9m'), (256, 'ccdm_cityscapes')):
-        weights = {CONVERTER['MIDDLE']: torch.zeros(width)}
-        path = CONVERTER['released_config'](weights, 'a.pt')
-        assert path.stem == name
-        head = Config.fromfile(path).model.decode_head
-        assert head.denoiser.model_channels * head.denoiser.channel_mult[-1] == width
+def test_the_widths_tell_the_network():
+    init_default_scope('mmseg')
+    for name in ('ccdm_lidc', 'ccdm_lidc_9m', 'ccdm_cityscapes', 'ccdm_cityscapes_dino'):
+        config = Config.fromfile(ROOT / f'configs/stochastic/{name}.py')
+        with torch.device('meta'):
+            weights = MODELS.build(config.model).decode_head.denoiser.state_dict()
+        assert CONVERTER['released_config'](weights, 'a.pt').stem == name
+
+
+def test_the_frozen_features_come_from_timm(tmp_path, monkeypatch):
+    config = Config.fromfile(ROOT / 'configs/stochastic/ccdm_cityscapes_dino.py')
+    config.model.decode_head.in_channels = (3, 64)
+    config.model.decode_head.denoiser.update(
+        model_channels=32, channel_mult=(1,), attention_downsample=(), feature_block=1
+    )
+    config.model.backbone.backbone.update(
+        model='test_vit', pretrained=str(tmp_path / 'vit.safetensors')
+    )
+    config.dump(tmp_path / 'small.py')
+    init_default_scope('mmseg')
+    state = MODELS.build(config.model).state_dict()
+    network = 'backbone.backbone.network.'
+    vit = {k.removeprefix(network): v for k, v in state.items() if k.startswith(network)}
+    save_file(vit, tmp_path / 'vit.safetensors')
+    weights = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
+    theirs = save(tmp_path / 'theirs.pt', weights)
+    run(monkeypatch, theirs, tmp_path / 'ours.pth', '--config', tmp_path / 'small.py')
+    ours = torch.load(tmp_path / 'ours.pth')['state_dict']
+    assert ours.keys() == state.keys()
+    assert all(torch.equal(ours[name], value) for name, value in state.items())
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, monkeypatch, capsys):
@@ -80,7 +104,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, monkeypatch, cap
     said = refused(save(tmp_path / 'theirs.pt', weights), '--config', other)
     assert 'of another shape' in said
     said = refused(save(tmp_path / 'wide.pt', {CONVERTER['MIDDLE']: torch.zeros(64)}))
-    assert 'has 64 channels, those of the released networks have 128, 160, 256' in said
+    assert 'have the widths (64,), those of the released networks (128, 96), (160, 128)' in said
     torch.save(dict(state_dict=weights), tmp_path / 'other.pt')
     assert 'is not a CCDM checkpoint: it has no middle_block' in refused(tmp_path / 'other.pt')
     assert 'but state_dict' in refused(tmp_path / 'other.pt')

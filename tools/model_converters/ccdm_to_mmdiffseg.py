@@ -3,9 +3,10 @@
     python tools/model_converters/ccdm_to_mmdiffseg.py SRC DST [--config CONFIG] [--trust]
 
 SRC is a file of a training run, with the averaged weights under ``average_model``, or a URL. Which
-of the released networks it holds shows in the width of its deepest block; --config names another.
-DST gets the weights under mmdiffseg's names, and as ``meta`` the classes and the config, with the
-tables of the noise schedule as released.
+of the released networks it holds shows in the widths of its blocks; --config names another. The
+features of DINO, which it does not hold, come from timm. DST gets the weights under mmdiffseg's
+names, and as ``meta`` the classes and the config, with the tables of the noise schedule as
+released.
 """
 
 from pathlib import Path
@@ -15,11 +16,18 @@ from torch import Tensor
 from mmdiffseg.compat.checkpoint import local_file, read_file
 from mmdiffseg.engine import command_line
 from mmdiffseg.engine.converting import read_model_config, run, write_checkpoint
+from mmdiffseg.models.backbones.timm_weights import load_timm_weights
 
 CONFIGS = Path(__file__).parents[2] / 'configs/stochastic'
-# width of the middle block -> config
-RELEASED = {128: 'ccdm_lidc.py', 160: 'ccdm_lidc_9m.py', 256: 'ccdm_cityscapes.py'}
 MIDDLE = 'middle_block.0.in_layers.0.weight'
+JOINED = 'input_blocks.11.0.in_layers.0.weight'
+# channels that both of them read -> config; 512 are 128 and the 384 features of DINO
+RELEASED = {
+    (128, 96): 'ccdm_lidc.py',
+    (160, 128): 'ccdm_lidc_9m.py',
+    (256, 128): 'ccdm_cityscapes.py',
+    (256, 512): 'ccdm_cityscapes_dino.py',
+}
 
 
 def average_weights(checkpoint: object, source: str) -> dict[str, Tensor]:
@@ -39,18 +47,18 @@ def average_weights(checkpoint: object, source: str) -> dict[str, Tensor]:
 
 
 def released_config(weights: dict[str, Tensor], source: str) -> Path:
-    """The config of the released network that has the width of these weights.
+    """The config of the released network that has the widths of these weights.
 
     Raises:
         ValueError: None has.
     """
-    width = len(weights[MIDDLE])
-    if width not in RELEASED:
+    widths = tuple(len(weights[name]) for name in (MIDDLE, JOINED) if name in weights)
+    if widths not in RELEASED:
         raise ValueError(
-            f'the middle block of {source} has {width} channels, those of the released networks '
-            f'have {", ".join(map(str, RELEASED))}: name the config of yours by --config'
+            f'{MIDDLE} and {JOINED} of {source} have the widths {widths}, those of the released '
+            f'networks {", ".join(map(str, RELEASED))}: name the config of yours by --config'
         )
-    return CONFIGS / RELEASED[width]
+    return CONFIGS / RELEASED[widths]
 
 
 def convert_file(
@@ -76,6 +84,12 @@ def convert_file(
     if schedule.type == 'mmdiffseg.CosineBetas':
         schedule.type = 'mmdiffseg.CCDMCosineBetas'
     weights = {f'decode_head.denoiser.{name}': weight for name, weight in weights.items()}
+    frozen = config.model.backbone.get('backbone')
+    if frozen and frozen.pretrained:  # not in their checkpoint
+        weights |= {
+            f'backbone.backbone.network.{name}': weight
+            for name, weight in load_timm_weights(frozen.pretrained).items()
+        }
     return write_checkpoint(weights, config, src=src, dst=dst)
 
 

@@ -1,5 +1,6 @@
 """All scores of one image."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,7 +54,11 @@ def image_scores(
     Returns:
         Scores by name. ``TV``, ``TV_marginals`` and ``modes_hit`` only come with weights,
         ``diversity_raters`` only with two raters or more.
+
+    Raises:
+        ValueError: There is nothing to compare, or maps and weights do not fit each other.
     """
+    _check(raters, samples, classes, weights)
     if weights is not None:
         raters, weights, _ = merge_equal_maps(raters, weights)
     options = dict(classes=classes, empty=empty)
@@ -79,6 +84,27 @@ def image_scores(
     per_class = [_class_scores(raters == c, samples == c, weights) for c in classes]
     means = {name: float(np.mean([s[name] for s in per_class])) for name in per_class[0]}
     return scores | means
+
+
+def _check(
+    raters: NDArray, samples: NDArray, classes: Sequence[int], weights: NDArray | None
+) -> None:
+    pixels = raters.shape[1:]
+    for what, count in (
+        ('raters', len(raters)),
+        ('samples', len(samples)),
+        ('pixels', math.prod(pixels)),
+        ('classes', len(classes)),
+    ):
+        if not count:
+            raise ValueError(f'0 {what} cannot be scored: give at least 1')
+    if samples.shape[1:] != pixels:
+        raise ValueError(f'samples of {samples.shape[1:]} pixels meet raters of {pixels}')
+    if weights is not None and (len(weights) != len(raters) or abs(sum(weights) - 1) > 1e-6):
+        raise ValueError(
+            f'{len(raters)} raters need as many weights that add up to 1, got {len(weights)} of '
+            f'sum {sum(weights):.6g}'
+        )
 
 
 def _class_scores(

@@ -66,3 +66,21 @@ def test_one_rater_has_no_diversity():
     # a law of one map has: it is 0
     sure = image_scores(rater, samples, classes=[1], weights=np.ones(1))
     assert sure['diversity_raters'] == 0
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(samples=np.zeros((0, 3), int)), '0 samples cannot be scored'),
+        (dict(raters=np.zeros((0, 3), int)), '0 raters cannot be scored'),
+        (dict(raters=np.zeros((2, 0), int), samples=np.zeros((1, 0), int)), '0 pixels cannot'),
+        (dict(classes=[]), '0 classes cannot be scored'),
+        (dict(samples=np.zeros((1, 2), int)), r'samples of \(2,\) pixels meet raters of \(3,\)'),
+        (dict(weights=np.array([0.3, 0.3])), 'add up to 1, got 2 of sum 0.6'),
+        (dict(weights=np.array([1.0])), '2 raters need as many weights .* got 1 of sum 1'),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(changes, message):
+    given = dict(raters=np.eye(2, 3, dtype=int), samples=np.ones((1, 3), int), classes=[1])
+    with pytest.raises(ValueError, match=message):
+        image_scores(**(given | changes))
