@@ -361,7 +361,8 @@ class DDPMSampler(Sampler):
         if self.variance not in VARIANCES:
             raise ValueError(f'variance must be one of {VARIANCES}, got {self.variance!r}')
         first, _ = self.time_pairs(1)[0]
-        if not self.coefficients([first])[0].alpha > 0:
+        alpha, _ = self.schedule.alpha_sigma(torch.tensor(first, device='cpu'))
+        if alpha == 0:
             raise ValueError(
                 f'{type(self).__name__} divides by the signal, and {type(self.schedule).__name__} '
                 f'has none at t={first:g}: set t_max=0.999, or choose another sampler'

@@ -110,3 +110,5 @@ def test_ancestral_steps_need_a_signal_at_the_start():
         DDPMSampler(schedule=FLOW)
     seen = walk(DDPMSampler(schedule=FLOW, t_max=0.999), gaussian, torch.ones(1, 1, 2, 2), 1)
     assert seen[0].t == 0.999
+    with torch.device('meta'):  # as large models are built
+        DDPMSampler(schedule=CosineLogSNR())
