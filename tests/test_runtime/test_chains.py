@@ -61,7 +61,15 @@ def test_gaussian_chains_are_those_of_torch(config, steps):
     'state, coupling',
     [('sample', 'independent'), ('sample', 'common'), ('expected', 'independent')],
 )
-@pytest.mark.parametrize('kind', ['UniformDiffusion', 'AbsorbingDiffusion', 'BernoulliDiffusion'])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'UniformDiffusion',
+        'AbsorbingDiffusion',
+        'BernoulliDiffusion',
+        'ImplicitUniformDiffusion',
+    ],
+)
 def test_categorical_chains_are_those_of_torch(kind, state, coupling, final):
     classes = {} if kind.startswith('Bernoulli') else dict(num_classes=3)
     schedule = dict(type=kind, schedule=COSINE, **classes)

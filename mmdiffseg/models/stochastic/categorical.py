@@ -32,6 +32,7 @@ class CategoricalMapHead(StochasticMapHead):
         generations: Samples per image at test time.
         loss: ``'kl'`` between the steps of the true and of the predicted chain (as released),
             ``'ce'``, the cross-entropy of the clean classes, or ``'kl+ce'``.
+        ce_weight: Weight of the cross-entropy in ``'kl+ce'``.
         loss_reduction: ``'sum'`` over the pixels (as released) or ``'mean'``.
         void_class: Diffuse the ignored pixels as one more class, which the loss leaves out and no
             prediction holds (CCDM on Cityscapes), instead of as pure noise.
@@ -54,6 +55,7 @@ class CategoricalMapHead(StochasticMapHead):
         steps: int | None = None,
         generations: int = 16,
         loss: str = 'kl',
+        ce_weight: float = 1.0,
         loss_reduction: str = 'sum',
         void_class: bool = False,
         max_batch: int | None = None,
@@ -86,6 +88,7 @@ class CategoricalMapHead(StochasticMapHead):
                 'UniformDiffusion'
             )
         self.loss_kind = loss
+        self.ce_weight = ce_weight
         self.loss_reduction = loss_reduction
         self.void_class = void_class
 
@@ -144,6 +147,7 @@ class CategoricalMapHead(StochasticMapHead):
             self.label_encoder.encode_output(logits),
             t,
             kind=self.loss_kind,
+            ce_weight=self.ce_weight,
             class_weight=weight,
             reduction=self.loss_reduction,
         )

@@ -45,7 +45,9 @@ def test_training_step_of_the_released_code(build_head, truth, monkeypatch, name
     torch.testing.assert_close(logits.grad, case['grad_logits'], atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize('kernel', ['UniformDiffusion', 'AbsorbingDiffusion'])
+@pytest.mark.parametrize(
+    'kernel', ['UniformDiffusion', 'AbsorbingDiffusion', 'ImplicitUniformDiffusion']
+)
 @pytest.mark.parametrize('loss', ['kl', 'ce', 'kl+ce'])
 def test_a_perfect_network_has_no_loss_and_gives_the_truth(
     build_head, truth, monkeypatch, kernel, loss
@@ -62,6 +64,15 @@ def test_a_perfect_network_has_no_loss_and_gives_the_truth(
     assert torch.equal(probs.argmax(dim=2), labels.expand(2, -1, -1, -1))
     wrong = head.loss([IMAGES], truth((labels + 1) % 4), {}, draws=draws(head))
     assert wrong[f'loss_{loss}'] > 1
+
+
+def test_both_losses_are_summed_by_weight(build_head, truth):
+    labels = torch.randint(4, (2, 8, 8))
+    losses = {}
+    for loss, options in (('kl', {}), ('ce', {}), ('kl+ce', dict(ce_weight=0.25))):
+        head = build(build_head, 'UniformDiffusion', loss=loss, **options)
+        (losses[loss],) = head.loss([IMAGES], truth(labels), {}, draws=draws(head)).values()
+    torch.testing.assert_close(losses['kl+ce'], losses['kl'] + 0.25 * losses['ce'])
 
 
 def test_the_network_sees_the_drawn_state_and_times_from_1(build_head, truth, monkeypatch):
