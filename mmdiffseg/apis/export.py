@@ -27,10 +27,13 @@ from mmdiffseg.apis.exporting.graphs import (
 )
 from mmdiffseg.apis.exporting.int8 import quantise_graphs
 from mmdiffseg.apis.exporting.loop import chain_rows
+from mmdiffseg.apis.exporting.mask_sets import mask_set_graph
 from mmdiffseg.apis.exporting.sizes import ROWS, find_sizes, shape_rule
 from mmdiffseg.apis.exporting.store import store
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.engine.model_head import model_head
+from mmdiffseg.models.dformer import DFormerHead
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.layers.deform_attn import deform_attn_impl
 from mmdiffseg.models.stochastic.direct import DirectHead
@@ -118,7 +121,7 @@ def export(
     model = segmenter.model
     if next(model.parameters()).device.type != 'cpu':
         raise ValueError("a model is exported from the CPU: load it with device='cpu'")
-    readout = describe_readout(model)
+    readout, head = describe_readout(model), model_head(model)
     loop = dict(
         mmdiffseg=__version__,
         format=format,
@@ -128,8 +131,8 @@ def export(
         pictures=describe_pictures(model, segmenter.config),
         windows=describe_windows(model),
         readout=readout,
-        defaults=describe_defaults(model.decode_head),
-        align_corners=model.align_corners,
+        defaults=describe_defaults(head),
+        align_corners=getattr(model, 'align_corners', False),
         meta=_kept_meta(segmenter.meta, exact=(precision, weights) == ('fp32', 'fp32')),
     )
     folder = claim_output_dir(folder, overwrite=overwrite)
@@ -141,12 +144,11 @@ def export(
             sizes, gridded = find_sizes(size, divisor)
             options = dict(format=format, weights=weights, gridded=gridded)
             write = partial(store, folder=folder, **options)
-            loop.update(_write_graphs(model, write, sizes, readout['kind']))
+            loop.update(_write_graphs(model, write, sizes, readout))
         if precision == 'int8':
             quantise_graphs(segmenter, folder, loop['graphs'], calibration)
     finally:
         model.train(training)
-    head = model.decode_head
     if 'step' in loop['graphs']:
         loop['chains'] = _chains(head, steps)
     write_loop(folder, loop)
@@ -178,7 +180,7 @@ def _divisor(pictures: dict, windows: dict | None) -> int | None:
 
 
 def _write_graphs(
-    model: nn.Module, store: Callable[..., dict], sizes: list[tuple[int, int]], readout: str
+    model: nn.Module, store: Callable[..., dict], sizes: list[tuple[int, int]], readout: dict
 ) -> dict:
     """Write the graphs of a model, and say how they belong together."""
     # not zeros: what is compared must not be trivial
@@ -188,7 +190,7 @@ def _write_graphs(
     def write(name: str, graphs: list[Graph], examples: list[tuple[Tensor, ...]]) -> dict:
         return store(graphs[0], name=name, example=examples[0], other=examples[1])
 
-    head = model.decode_head
+    head = model_head(model)
     if not isinstance(head, DiffusionHead):
         entry = write('model', [PlainGraph(model)], [(image,) for image in images])
         return dict(kind='plain', graphs=dict(model=entry))
@@ -197,7 +199,7 @@ def _write_graphs(
     graphs = dict(encoder=write('encoder', [encoder], [(image,) for image in images]))
     shapes = [shape for _, shape in encoded]
     described = dict(graphs=graphs, map=shape_rule(shapes, sizes))
-    make = _draw_graph if isinstance(head, DirectHead) else _step_graph
+    make = next(make for kind, make in _STEPS.items() if isinstance(head, kind))
     steps, more = zip(
         *(
             make(head, context, shape, rows, generator, readout)
@@ -221,7 +223,7 @@ def _step_graph(
     shape: tuple[int, int, int],
     rows: int,
     generator: torch.Generator,
-    readout: str,
+    readout: dict,
 ) -> tuple[StepGraph, dict]:
     """The graph of a step, and how a runtime goes on from it."""
     sampler, schedule = head.diffusion_sampler, head.noise_schedule
@@ -230,7 +232,7 @@ def _step_graph(
     t = torch.tensor([sampler.time_pairs(head.steps)[-1][0]])
     noise = schedule.draw_noise(Draws(generator=generator), 'start', (rows, *shape), None)
     z_t = sampler.start(noise)
-    graph = StepGraph(head, Packing(context), z_t, t, classes=readout != 'depth')
+    graph = StepGraph(head, Packing(context), z_t, t, classes=readout['kind'] != 'depth')
     if not isinstance(schedule, CategoricalDiffusion):
         times = not t.is_floating_point()
         return graph, dict(kind='gaussian', integer_times=times, stochastic=sampler.stochastic)
@@ -266,7 +268,7 @@ def _draw_graph(
     shape: tuple[int, int, int],
     rows: int,
     generator: torch.Generator,
-    readout: str,
+    readout: dict,
 ) -> tuple[DrawGraph, dict]:
     """The graph of a sample, and what it draws."""
     recorder = _Recorder(generator)
@@ -277,3 +279,7 @@ def _draw_graph(
         for name, value in recorder.drawn.items()
     ]
     return graph, dict(kind='draw', draws=draws)
+
+
+#: what makes the graph of a step, by the kind of head; the first that fits
+_STEPS = {DirectHead: _draw_graph, DFormerHead: mask_set_graph, DiffusionHead: _step_graph}

@@ -17,9 +17,25 @@ from mmdiffseg.runtime.draws import Draws
 from mmdiffseg.runtime.folder import read_loop
 from mmdiffseg.runtime.graphs import GRAPHS
 from mmdiffseg.runtime.maps import by_windows, resize_maps, resize_picture
-from mmdiffseg.runtime.readouts import READOUTS
+from mmdiffseg.runtime.mask_readouts import MaskClasses, Objects
+from mmdiffseg.runtime.mask_sets import MaskGrid, walk_mask_sets
+from mmdiffseg.runtime.readouts import Classes, Depth, Layers, Masks, Readout, Samples
 
-WALKS = dict(gaussian=walk_gaussian, categorical=walk_categorical, draw=walk_drawn)
+WALKS = dict(
+    gaussian=walk_gaussian,
+    categorical=walk_categorical,
+    draw=walk_drawn,
+    mask_sets=walk_mask_sets,
+)
+READOUTS = dict(
+    classes=Classes,
+    samples=Samples,
+    masks=Masks,
+    depth=Depth,
+    map=Layers,
+    mask_classes=MaskClasses,
+    objects=Objects,
+)
 
 
 class ExportedSegmenter:
@@ -61,7 +77,6 @@ class ExportedSegmenter:
             )
             for name, graph in self.loop['graphs'].items()
         }
-        self.readout = READOUTS[self.loop['readout']['kind']](self.loop['readout'])
 
     def __call__(
         self,
@@ -153,24 +168,32 @@ class ExportedSegmenter:
             seed: See :meth:`__call__`.
             given: Recorded noise by name, generations first.
         """
-        maps, kept = self.maps(
-            picture, steps=steps, generations=generations, seed=seed, given=given
-        )
-        if self.loop['readout']['kind'] != 'map':  # which has a grid of its own
-            maps = maps[:, : kept[0], : kept[1]]
-            maps = self._resized(maps, picture.pixels.shape[:2])
-        return self.readout.fields(maps)
+        settings = dict(steps=steps, generations=generations, seed=seed, given=given)
+        readout = READOUTS[self.loop['readout']['kind']](self.loop['readout'])
+        maps, (height, width) = self._maps(picture, readout, **settings)
+        if not readout.own_grid:
+            maps = self._resized(maps[:, :height, :width], picture.pixels.shape[:2])
+        return readout.fields(maps)
 
-    def maps(self, picture: Picture, **settings: Any) -> tuple[np.ndarray, tuple[int, int]]:
+    def _maps(
+        self, picture: Picture, readout: Readout, **settings: Any
+    ) -> tuple[np.ndarray, tuple[int, int]]:
         """The maps (C, H, W) of a padded picture, and the size of the picture in it."""
         pixels = picture.pixels
         if self.loop['pictures']['resize']:
             pixels = resize_picture(pixels, **self.loop['pictures']['resize'])
+        size = pixels.shape[:2]
         image = self._padded(self._normalised(pixels))
         self._check_size(picture, image)
-        read = partial(self._read, name=picture.name, **settings)
         windows = self.loop['windows']
-        return by_windows(image, read, **windows) if windows else read(image), pixels.shape[:2]
+
+        def read(part: np.ndarray) -> np.ndarray:
+            # a window counts as a picture without padding
+            kept = part.shape[2:] if windows else size
+            chains = self.chains(part, kept=kept, name=picture.name, **settings)
+            return readout.read(chains, partial(self._resized, size=part.shape[2:]))
+
+        return by_windows(image, read, **windows) if windows else read(image), size
 
     def _settings(self, given: Mapping[str, int | None]) -> dict[str, int]:
         settings = self.settings
@@ -224,44 +247,56 @@ class ExportedSegmenter:
             f'size={tuple(image.shape[2:])}'
         )
 
-    def _read(self, image: np.ndarray, **settings: Any) -> np.ndarray:
-        """The maps (C, H, W) of an image (1, 3, H, W)."""
-        maps = self.readout.read(self.chains(image, **settings))
-        if self.loop['readout']['kind'] == 'map':
-            return maps
-        return self._resized(maps, image.shape[2:])
-
     def chains(
         self,
         image: np.ndarray,
         *,
+        kept: Sequence[int],
         name: str,
         steps: int,
         generations: int,
         seed: int,
         given: Mapping[str, np.ndarray] | None = None,
     ) -> Iterator[Iterable[Step]]:
-        """The chains of a normalised image (1, 3, H, W), as many at once as is allowed."""
+        """The chains of a normalised image (1, 3, H, W), as many at once as is allowed.
+
+        Args:
+            image: The image.
+            kept: Height and width of the picture in it.
+            name: Names the noise.
+            steps: See :meth:`__call__`.
+            generations: See :meth:`__call__`.
+            seed: See :meth:`__call__`.
+            given: See :meth:`predict`.
+        """
         image = image.astype(np.float32)
         if self.loop['kind'] == 'plain':
             yield [Step(index=0, **self.graphs['model'](dict(image=image)))]
             return
         context = self.graphs['encoder'](dict(image=image))
-        size = image.shape[2:]
-        shape = _shape(self.loop['map'], size)
-        if self.loop['kind'] == 'draw':
-            walked = [_shape(draw['shape'], size) for draw in self.loop['draws']]
-        else:
-            walked = shape
+        drawn, size = self._drawn(context, image.shape[2:], kept)
         at_once = self.loop['defaults']['max_batch'] or generations
         walk = WALKS[self.loop['kind']]
         for first in range(0, generations, at_once):
             group = range(first, min(first + at_once, generations))
             # the name that torch's side gives to the noise of an image
-            names = [f'{name}/None/{shape[1]}x{shape[2]}/{number}' for number in group]
+            names = [f'{name}/None/{size[0]}x{size[1]}/{number}' for number in group]
             part = {key: array[group.start : group.stop] for key, array in (given or {}).items()}
             draws = Draws(names, seed=seed, given=part)
-            yield walk(self.loop, self._rows(steps), self._call(context), walked, draws)
+            yield walk(self.loop, self._rows(steps), self._call(context), drawn, draws)
+
+    def _drawn(
+        self, context: Mapping[str, np.ndarray], size: Sequence[int], kept: Sequence[int]
+    ) -> tuple[Any, Sequence[int]]:
+        """What the noise of an image is drawn for, and the height and width in its name."""
+        loop = self.loop
+        if loop['kind'] == 'mask_sets':
+            grid = MaskGrid.of_image(loop['grid'], context, kept)
+            return grid, grid.size
+        shape = _shape(loop['map'], size)
+        if loop['kind'] == 'draw':
+            return [_shape(draw['shape'], size) for draw in loop['draws']], shape[1:]
+        return shape, shape[1:]
 
     def _call(self, context: dict[str, np.ndarray]) -> Callable[[dict], dict]:
         def call(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
