@@ -14,7 +14,6 @@ from mmdiffseg.apis.result import Result
 from mmdiffseg.guarantee import promised
 from mmdiffseg.runtime.chains import Step, walk_categorical, walk_drawn, walk_gaussian
 from mmdiffseg.runtime.draws import Draws
-from mmdiffseg.runtime.folder import read_loop
 from mmdiffseg.runtime.graphs import GRAPHS
 from mmdiffseg.runtime.maps import by_windows, resize_maps, resize_picture
 from mmdiffseg.runtime.mask_readouts import MaskClasses, Objects
@@ -39,13 +38,14 @@ READOUTS = dict(
 
 
 class ExportedSegmenter:
-    """An exported model; :func:`load` makes it.
+    """An exported model; :func:`mmdiffseg.runtime.load` makes it.
 
     Pictures of the same name and seed get the same noise as in torch on a CPU, so the answers are
     the same but for rounding.
 
     Args:
         folder: What :func:`mmdiffseg.apis.export.export` has written.
+        loop: What :func:`read_loop` reads there.
         threads: Threads to run in; None leaves the choice to the library.
 
     Attributes:
@@ -62,10 +62,9 @@ class ExportedSegmenter:
     asks = None
     films = False
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: str | Path, loop: dict, *, threads: int | None = None) -> None:
         self.before_call: Callable[[], None] | None = None
-        folder = Path(folder)
-        self.loop = read_loop(folder)
+        folder, self.loop = Path(folder), loop
         self.meta = self.loop['meta']
         make = GRAPHS[self.loop['format']]
         self.graphs = {
@@ -101,7 +100,7 @@ class ExportedSegmenter:
                 generations together.
             progress: Taken for the sake of the same call.
             text: Not taken by any exported model.
-            examples: Not taken by any exported model.
+            examples: For Ref LDM-Seg, see :meth:`Segmenter.__call__`.
 
         Returns:
             A result for a single picture, else a list of them.
@@ -128,22 +127,29 @@ class ExportedSegmenter:
         examples: Any = None,
     ) -> Iterator[Result]:
         """Segment pictures one after the other; see :meth:`__call__`."""
-        for name, value in dict(text=text, examples=examples).items():
-            if value is not None:
-                raise ValueError(f'this model takes no {name}: leave {name} out')
+        question = self.question(text=text, examples=examples)
         settings = self._settings(dict(steps=steps, generations=generations, seed=seed))
+        known = dict(classes=self.meta['classes'], palette=self.meta['palette'])
         for source in find_sources(images):
             picture = source.read()
-            answer = self.predict(picture, **settings)
+            answer = self.predict(picture, question=question, **settings)
+            sure = promised(answer, self.meta.get('guarantee'), settings)
             yield Result(
                 image=picture.pixels,
                 name=picture.name,
                 path=picture.path,
-                classes=self.meta['classes'],
-                palette=self.meta['palette'],
-                **answer,
-                **promised(answer, self.meta.get('guarantee'), settings),
+                **{**known, **answer, **sure},
             )
+
+    def question(self, *, text: Any, examples: Any) -> Any:
+        """Take nothing but pictures.
+
+        Raises:
+            ValueError: Something else was given.
+        """
+        for name, value in dict(text=text, examples=examples).items():
+            if value is not None:
+                raise ValueError(f'this model takes no {name}: leave {name} out')
 
     @property
     def settings(self) -> dict[str, int]:
@@ -157,8 +163,9 @@ class ExportedSegmenter:
         steps: int,
         generations: int,
         seed: int,
+        question: Any = None,
         given: Mapping[str, np.ndarray] | None = None,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Any]:
         """What is known of a picture, by the names of :class:`Result`.
 
         Args:
@@ -166,17 +173,18 @@ class ExportedSegmenter:
             steps: See :meth:`__call__`.
             generations: See :meth:`__call__`.
             seed: See :meth:`__call__`.
+            question: From :meth:`question`.
             given: Recorded noise by name, generations first.
         """
-        settings = dict(steps=steps, generations=generations, seed=seed, given=given)
         readout = READOUTS[self.loop['readout']['kind']](self.loop['readout'])
-        maps, (height, width) = self._maps(picture, readout, **settings)
+        asked = dict(steps=steps, generations=generations, seed=seed, given=given)
+        maps, (height, width) = self._maps(picture, readout, question=question, **asked)
         if not readout.own_grid:
             maps = self._resized(maps[:, :height, :width], picture.pixels.shape[:2])
         return readout.fields(maps)
 
     def _maps(
-        self, picture: Picture, readout: Readout, **settings: Any
+        self, picture: Picture, readout: Readout, **asked: Any
     ) -> tuple[np.ndarray, tuple[int, int]]:
         """The maps (C, H, W) of a padded picture, and the size of the picture in it."""
         pixels = picture.pixels
@@ -190,10 +198,16 @@ class ExportedSegmenter:
         def read(part: np.ndarray) -> np.ndarray:
             # a window counts as a picture without padding
             kept = part.shape[2:] if windows else size
-            chains = self.chains(part, kept=kept, name=picture.name, **settings)
-            return readout.read(chains, partial(self._resized, size=part.shape[2:]))
+            return self._read(part, readout, kept=kept, name=picture.name, **asked)
 
         return by_windows(image, read, **windows) if windows else read(image), size
+
+    def _read(
+        self, image: np.ndarray, readout: Readout, *, question: Any, **asked: Any
+    ) -> np.ndarray:
+        """The maps (C, H, W) of an image (1, 3, H, W)."""
+        chains = self.chains(image, **asked)
+        return readout.read(chains, partial(self._resized, size=image.shape[2:]))
 
     def _settings(self, given: Mapping[str, int | None]) -> dict[str, int]:
         settings = self.settings
@@ -314,14 +328,3 @@ def _shape(rule: Sequence[int | list], size: Sequence[int]) -> tuple[int, ...]:
     """The shape of a map of an image of a size (H, W), see ``_rule`` of the export."""
     axes = dict(zip('HW', size, strict=True))
     return tuple(n if isinstance(n, int) else -(-axes[n[0]] // n[1]) for n in rule)
-
-
-def load(folder: str | Path, *, threads: int | None = None) -> ExportedSegmenter:
-    """Load an exported model, without torch; see :class:`ExportedSegmenter`.
-
-    Raises:
-        FileNotFoundError: The folder is not an exported model, or a graph is missing.
-        ModuleNotFoundError: The library that runs it is not installed.
-        ValueError: It was written by another version.
-    """
-    return ExportedSegmenter(folder, threads=threads)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.config import Config
-from mmengine.model import ImgDataPreprocessor
 from mmseg.models.segmentors import DepthEstimator, EncoderDecoder
 from torch import nn
 
@@ -42,7 +42,7 @@ def describe_pictures(model: nn.Module, config: Config) -> dict:
 
 def _padding(preprocessor: nn.Module) -> dict:
     """How pictures are padded."""
-    if isinstance(preprocessor, ImgDataPreprocessor):  # that of mmdet; mmseg has its own
+    if isinstance(preprocessor, DetDataPreprocessor):
         return dict(
             pad_value=preprocessor.pad_value,
             pad_divisor=preprocessor.pad_size_divisor,
