@@ -47,16 +47,15 @@ class ExportedInContext(ExportedSegmenter):
         return {name: self._encode(*pairs) for name, pairs in read_examples(examples).items()}
 
     def _encode(self, pictures: Sequence[Picture], masks: Sequence[NDArray]) -> Prompts:
-        size, shown, areas = self.loop['pictures']['pad_size'], [], []
+        size, encoded = self.loop['pictures']['pad_size'], []
         for picture, area in zip(pictures, prompt_areas(pictures, masks), strict=True):
             pixels = resize_picture(picture.pixels, **self.loop['pictures']['resize'])
-            shown.append(self._padded(self._normalised(pixels)).astype(np.float32))
-            area = resize_mask(area, pixels.shape[:2])
+            shown = self._padded(self._normalised(pixels)).astype(np.float32)
+            area = resize_mask(area, pixels.shape[:2]).astype(np.float32)
             padding = [(0, n - m) for n, m in zip(size, area.shape, strict=True)]
-            areas.append(np.pad(area.astype(np.float32), padding))
-        return self.graphs['prompts'](
-            dict(prompts=np.concatenate(shown), prompt_masks=np.stack(areas))
-        )
+            area = np.pad(area, padding)[None]
+            encoded.append(self.graphs['prompt'](dict(prompt=shown, prompt_mask=area)))
+        return {name: np.concatenate([one[name] for one in encoded], axis=1) for name in encoded[0]}
 
     def predict(
         self, picture: Picture, *, question: dict[str, Prompts], **asked: Any

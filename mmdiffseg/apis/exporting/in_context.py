@@ -17,9 +17,9 @@ from mmdiffseg.models.latent.autoencoder import decode_latent, encode_image
 
 
 class PromptGraph(Graph):
-    """From k pictures (k, 3, S, S) and their foreground (k, S, S) to the tokens of a concept."""
+    """From an example (1, 3, S, S) and its foreground (1, S, S) to tokens and their mask (1, N)."""
 
-    inputs = ('prompts', 'prompt_masks')
+    inputs = ('prompt', 'prompt_mask')
     outputs = ('tokens', 'token_mask')
 
     def __init__(self, model: InContextSegmentor) -> None:
@@ -162,13 +162,11 @@ class InContextPlan:
         def noise(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator)
 
-        def pictures(count: int) -> Tensor:
-            return noise(count, 3, *self.size).clamp(-1, 1)
-
-        image = pictures(1)
-        # their number is free
-        shown = [(pictures(count), (noise(count, *self.size) > 0).float()) for count in ROWS]
-        prompts = [PromptGraph(model)(examples) for examples in shown]
+        image = noise(1, 3, *self.size).clamp(-1, 1)
+        shown = (noise(1, 3, *self.size).clamp(-1, 1), (noise(1, *self.size) > 0).float())
+        prompt = PromptGraph(model)
+        # the number of examples is free
+        prompts = [[torch.cat([part] * count, dim=1) for part in prompt(shown)] for count in ROWS]
         drawn = not self.walks and model.latent_eval == 'sample'
         scale = 1.0 if self.walks else model.vae.config.scaling_factor
         query = QueryGraph(model, drawn=drawn, scale=scale)
@@ -176,7 +174,7 @@ class InContextPlan:
         z_t, t = noise(*mean.shape), self._times(1)[:1]
         steps = [(z_t, t, mean, *each) for each in prompts]
         graphs = dict(
-            prompts=store(PromptGraph(model), name='prompts', example=shown[0], other=shown[1]),
+            prompt=store(prompt, name='prompt', example=shown, other=shown),
             encoder=store(query, name='encoder', example=(image,), other=(image,)),
             step=store(DenoiseGraph(model), name='step', example=steps[0], other=steps[1]),
             decoder=store(
