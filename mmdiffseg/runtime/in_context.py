@@ -58,17 +58,12 @@ class ExportedInContext(ExportedSegmenter):
         return {name: np.concatenate([one[name] for one in encoded], axis=1) for name in encoded[0]}
 
     def predict(
-        self, picture: Picture, *, question: dict[str, Prompts], **asked: Any
+        self, picture: Picture, *, question: dict[str, Prompts], steps: int = 1, **asked: Any
     ) -> dict[str, Any]:
         """What is known of a picture; see :meth:`ExportedSegmenter.predict`."""
         classes = ('background', *question)
-        answer = super().predict(picture, question=question, **asked)
+        answer = super().predict(picture, question=question, steps=steps, generations=1, **asked)
         return dict(answer, classes=classes, palette=colours(classes))
-
-    def _settings(self, given: Mapping[str, int | None]) -> dict[str, int]:
-        if given['generations'] is not None:
-            raise ValueError('this model has no generations to set: leave generations out')
-        return super()._settings(given)
 
     def _read(
         self, image: np.ndarray, readout: Readout, *, question: dict[str, Prompts], **asked: Any

@@ -20,6 +20,7 @@ from mmdiffseg.runtime.mask_readouts import MaskClasses, Objects
 from mmdiffseg.runtime.mask_sets import MaskGrid, walk_mask_sets
 from mmdiffseg.runtime.readouts import Classes, Depth, Layers, Masks, Readout, Samples
 
+SETTINGS = ('steps', 'generations', 'seed')
 WALKS = dict(
     gaussian=walk_gaussian,
     categorical=walk_categorical,
@@ -127,8 +128,8 @@ class ExportedSegmenter:
         examples: Any = None,
     ) -> Iterator[Result]:
         """Segment pictures one after the other; see :meth:`__call__`."""
-        question = self.question(text=text, examples=examples)
         settings = self._settings(dict(steps=steps, generations=generations, seed=seed))
+        question = self.question(text=text, examples=examples)
         known = dict(classes=self.meta['classes'], palette=self.meta['palette'])
         for source in find_sources(images):
             picture = source.read()
@@ -154,7 +155,8 @@ class ExportedSegmenter:
     @property
     def settings(self) -> dict[str, int]:
         """The ``steps``, ``generations`` and ``seed`` of a call that names none."""
-        return {name: self.loop['defaults'][name] for name in ('steps', 'generations', 'seed')}
+        defaults = self.loop['defaults']
+        return {name: defaults[name] for name in SETTINGS if name in defaults}
 
     def predict(
         self,
@@ -214,6 +216,8 @@ class ExportedSegmenter:
         for name, value in given.items():
             if value is None:
                 continue
+            if name not in settings:
+                raise ValueError(f'this model has no {name} to set: leave {name} out')
             least = 0 if name == 'seed' else 1
             if type(value) is not int or value < least:
                 raise ValueError(f'{name} must be a whole number from {least}, got {value!r}')

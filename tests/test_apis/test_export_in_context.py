@@ -107,8 +107,10 @@ def test_one_call_finds_what_the_model_finds(load_untrained, photographs, latent
         runtime(photographs[0])
     with pytest.raises(ValueError, match='takes no text: show by examples'):
         runtime(photographs[0], text='a cat')
-    with pytest.raises(ValueError, match='has no generations to set'):
-        runtime(photographs[0], examples=[(photographs[0], np.ones((91, 143)))], generations=2)
+    assert runtime.settings == dict(seed=0) == segmenter.settings
+    for name in ('generations', 'steps'):
+        with pytest.raises(ValueError, match=f'has no {name} to set: leave {name} out'):
+            runtime(photographs[0], **{name: 2})
 
 
 @pytest.mark.recipe

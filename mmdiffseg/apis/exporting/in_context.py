@@ -132,12 +132,7 @@ class InContextPlan:
                 resize=dict(scale=[side, side], scale_factor=None, keep_ratio=True, backend='cv2'),
             ),
             windows=None,
-            defaults=dict(
-                steps=model.steps if self.walks else 1,
-                generations=1,
-                max_batch=None,
-                seed=model.seed,
-            ),
+            defaults=dict(seed=model.seed, **(dict(steps=model.steps) if self.walks else {})),
             align_corners=model.align_corners,
         )
         self.size = (side, side)
