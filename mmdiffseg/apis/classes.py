@@ -1,27 +1,14 @@
 """Names and colours of the classes of a model."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 from mmseg.models.segmentors import DepthEstimator
 from torch import nn
 
+from mmdiffseg.apis.palette import colours
 from mmdiffseg.engine.model_head import model_head
-
-BACKGROUND = (40, 44, 52)
-
-
-def colours(classes: Sequence[str]) -> list[list[int]]:
-    """A colour for each class, strong ones first; a background is dark."""
-    table = (255 * np.array(matplotlib.colormaps['tab20'].colors)).astype(int)
-    table = [*table[::2].tolist(), *table[1::2].tolist()]
-    start = int(bool(classes) and classes[0] == 'background')
-    found = [table[number % len(table)] for number in range(len(classes) - start)]
-    return [list(BACKGROUND)] * start + found
 
 
 def describe_classes(

@@ -13,7 +13,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmdiffseg.apis.classes import colours
+from mmdiffseg.apis.palette import colours
 from mmdiffseg.apis.pictures import Picture
 from mmdiffseg.apis.tasks import OrdinaryTask, RefineTask, Task
 from mmdiffseg.diffusion.start import Start, class_probabilities, resize_start

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmdiffseg.segment_ids import INSTANCE_OFFSET
+
 #: label of pixels that belong to no class
 UNLABELLED = 255
 SHOWN_SAMPLES = 4
@@ -125,8 +127,6 @@ class Result:
 
     def _segment_ids(self) -> NDArray:
         """Class and object of each pixel (H, W), as ``segment_overlay`` takes them."""
-        from mmdiffseg.visualization.overlay import INSTANCE_OFFSET
-
         ids = np.full(self.labels.shape, UNLABELLED, dtype=np.int64)
         for number, segment in enumerate(self.segments):
             ids[segment.mask] = segment.label + INSTANCE_OFFSET * number

@@ -24,6 +24,8 @@ class Step:
         output: What the model says of it in the task's terms (rows, K, h, w).
         probability: The probability of every class that this means (rows, K, h, w).
         x0: Estimate of the clean map (rows, C, h, w).
+        cls_scores: For a set of Q masks, class logits (rows, Q, K + 1), the last of no object.
+        masks: Their mask logits (rows, Q, h, w).
         drawn: Where a chain of whole masks ends, class probabilities (rows, K, h, w).
     """
 
@@ -32,6 +34,8 @@ class Step:
     output: np.ndarray | None = None
     probability: np.ndarray | None = None
     x0: np.ndarray | None = None
+    cls_scores: np.ndarray | None = None
+    masks: np.ndarray | None = None
     drawn: np.ndarray | None = None
 
 
@@ -55,9 +59,11 @@ def walk_gaussian(
         yield Step(
             index=index,
             z_t=z_t,
-            output=said['output'],
+            output=said.get('output'),
             probability=said.get('probability'),
             x0=said['x0'],
+            cls_scores=said.get('cls_scores'),
+            masks=said.get('masks'),
             drawn=said.get('probability'),
         )
         if index == len(rows) - 1:

@@ -7,9 +7,12 @@ Torch's generators on a CPU are Mersenne twisters seeded by the lower 32 bits of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+
+#: numbers made at once, a multiple of 16: a set of masks may have a hundred million
+PART = 2**20
 
 
 class Twister:
@@ -31,10 +34,13 @@ class Twister:
         count = int(np.prod(shape))
         if count < 16:
             return np.array([self._one_normal() for _ in range(count)], np.float32).reshape(shape)
-        numbers = self.uniform((count,))
+        numbers = np.empty(count, np.float32)
         whole = count // 16 * 16
-        numbers[:whole] = _in_blocks(numbers[:whole])
+        for first in range(0, whole, PART):
+            part = numbers[first : min(first + PART, whole)]
+            part[:] = _in_blocks(self.uniform(part.shape))
         if whole < count:  # the last 16 are drawn again
+            self.uniform((count - whole,))
             numbers[-16:] = _in_blocks(self.uniform((16,)))
         return numbers.reshape(shape)
 
@@ -83,6 +89,13 @@ class Draws:
     ) -> None:
         self.rows = [Twister(seed, name) for name in names]
         self.given = given or {}
+
+    def __iter__(self) -> Iterator[Draws]:
+        """The draws of each row."""
+        for number, row in enumerate(self.rows):
+            one = Draws([], seed=0, given={k: v[number, None] for k, v in self.given.items()})
+            one.rows.append(row)
+            yield one
 
     def draw(self, kind: str, name: str, shape: Sequence[int]) -> np.ndarray:
         """An array (rows, ...) of ``normal``, ``gumbel`` or ``uniform`` numbers.

@@ -64,6 +64,13 @@ def resize_picture(
     return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
 
 
+def resize_mask(mask: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Resize a mask (H, W), bool, to (h, w) as mmcv does without blending."""
+    cv2 = need('cv2', extra='onnx')
+    small = cv2.resize(mask.astype(np.uint8), tuple(size[::-1]), interpolation=cv2.INTER_NEAREST)
+    return small.astype(bool)
+
+
 def by_windows(
     image: np.ndarray,
     read: Callable[[np.ndarray], np.ndarray],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -12,22 +12,33 @@ from mmdiffseg.runtime.spread import Change, DepthChange, DepthSpread, Spread
 #: label of pixels without a class
 UNLABELLED = 255
 Chains = Iterable[Iterable[Step]]
+#: brings maps (C, h, w) to the size of the image that the chains are of
+Resize = Callable[[np.ndarray], np.ndarray]
 
 
 class Readout:
-    """Reads a prediction off the chains of a picture.
+    """Reads a prediction off the chains of one picture.
 
     Between :meth:`read` and :meth:`fields` the maps go through windows and back to the size of the
     picture, all channels alike.
 
     Args:
         options: What the export says of it.
+
+    Attributes:
+        own_grid: Whether the maps stay on a grid of their own, of another size than the picture.
     """
+
+    own_grid = False
 
     def __init__(self, options: dict) -> None:
         self.options = options
 
-    def read(self, chains: Chains) -> np.ndarray:
+    def read(self, chains: Chains, resize: Resize) -> np.ndarray:
+        """Maps (C, H, W) of what the chains of an image say, in its size."""
+        return resize(self.maps(chains))
+
+    def maps(self, chains: Chains) -> np.ndarray:
         """Maps (C, h, w) of what the chains say."""
         raise NotImplementedError
 
@@ -47,11 +58,11 @@ class Readout:
 class Classes(Readout):
     """The mean of the outputs of all generations, and the likeliest class under it."""
 
-    def read(self, chains: Chains) -> np.ndarray:
-        """See :meth:`Readout.read`: the mean, and the uncertainty if there is any."""
+    def maps(self, chains: Chains) -> np.ndarray:
+        """See :meth:`Readout.maps`: the mean, and the uncertainty if there is any."""
         averaged, tracker = self.options['averaged'], self._tracker()
         total, count = 0.0, 0
-        for step, last in _with_ends(chains):
+        for step, last in with_ends(chains):
             if tracker is not None:
                 tracker.add(step, last=last)
             if averaged == 'every':
@@ -75,19 +86,20 @@ class Classes(Readout):
             share = 1 / (1 + np.exp(-maps))
             labels = (share[0] > self.options['threshold']).astype(np.uint8)
             return dict(known, labels=labels, probability=np.concatenate([1 - share, share]))
-        probability = softmax(maps) if self.options['averaged'] == 'output' else maps
-        return dict(
-            known, labels=as_labels(maps.argmax(axis=0), len(maps)), probability=probability
-        )
+        labels = as_labels(maps.argmax(axis=0), len(maps))
+        return dict(known, labels=labels, probability=self._probability(maps))
+
+    def _probability(self, maps: np.ndarray) -> np.ndarray:
+        return softmax(maps) if self.options['averaged'] == 'output' else maps
 
 
 class Samples(Readout):
     """Whole masks, and what they say together."""
 
-    def read(self, chains: Chains) -> np.ndarray:
-        """See :meth:`Readout.read`: (G K + 1, h, w), the samples and their spread."""
+    def maps(self, chains: Chains) -> np.ndarray:
+        """See :meth:`Readout.maps`: (G K + 1, h, w), the samples and their spread."""
         tracker, ends = self._tracker(), []
-        for step, last in _with_ends(chains):
+        for step, last in with_ends(chains):
             tracker.add(step, last=last)
             if last:
                 ends.append(step.drawn)
@@ -110,9 +122,9 @@ class Samples(Readout):
 class Masks(Readout):
     """SegDiff's way: masks are resized, clamped to probabilities, and only then averaged."""
 
-    def read(self, chains: Chains) -> np.ndarray:
-        """See :meth:`Readout.read`: (G C, h, w), the masks near -scale and scale."""
-        masks = np.concatenate([step.x0 for step, last in _with_ends(chains) if last])
+    def maps(self, chains: Chains) -> np.ndarray:
+        """See :meth:`Readout.maps`: (G C, h, w), the masks near -scale and scale."""
+        masks = np.concatenate([step.x0 for step, last in with_ends(chains) if last])
         return masks.reshape(-1, *masks.shape[2:])
 
     def fields(self, maps: np.ndarray) -> dict:
@@ -140,12 +152,12 @@ class Masks(Readout):
 class Depth(Readout):
     """Depths in metres."""
 
-    def read(self, chains: Chains) -> np.ndarray:
-        """See :meth:`Readout.read`: the mean depth, and the uncertainty if there is any."""
+    def maps(self, chains: Chains) -> np.ndarray:
+        """See :meth:`Readout.maps`: the mean depth, and the uncertainty if there is any."""
         trackers = dict(change=DepthChange, spread=DepthSpread)
         tracker = trackers.get(self.options['uncertainty'], lambda: None)()
         total, count = 0.0, 0
-        for step, last in _with_ends(chains):
+        for step, last in with_ends(chains):
             if tracker is not None:
                 tracker.add(step, last=last)
             if last:
@@ -164,16 +176,19 @@ class Depth(Readout):
 class Layers(Classes):
     """Maps of several layers, seen from above, on a grid of their own."""
 
+    own_grid = True
+
+    def read(self, chains: Chains, resize: Resize) -> np.ndarray:
+        """See :meth:`Readout.read`."""
+        return self.maps(chains)
+
     def fields(self, maps: np.ndarray) -> dict:
         """See :meth:`Readout.fields`: the likeliest of the layers above 1/2."""
         labels = np.where(maps.max(axis=0) > 0.5, maps.argmax(axis=0), UNLABELLED)
         return dict(labels=labels.astype(np.uint8), probability=maps)
 
 
-READOUTS = dict(classes=Classes, samples=Samples, masks=Masks, depth=Depth, map=Layers)
-
-
-def _with_ends(chains: Chains) -> Iterator[tuple[Step, bool]]:
+def with_ends(chains: Chains) -> Iterator[tuple[Step, bool]]:
     """All steps of all chains, and whether a chain ends there."""
     for chain in chains:
         previous = None
@@ -184,10 +199,10 @@ def _with_ends(chains: Chains) -> Iterator[tuple[Step, bool]]:
         yield previous, True
 
 
-def softmax(maps: np.ndarray) -> np.ndarray:
-    """Probabilities of logits (K, H, W)."""
-    powers = np.exp(maps - maps.max(axis=0))
-    return powers / powers.sum(axis=0)
+def softmax(maps: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Probabilities of logits whose classes lie along an axis."""
+    powers = np.exp(maps - maps.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
 
 
 def as_labels(values: np.ndarray, classes: int) -> np.ndarray:

@@ -14,22 +14,39 @@ from mmdiffseg.apis.result import Result
 from mmdiffseg.guarantee import promised
 from mmdiffseg.runtime.chains import Step, walk_categorical, walk_drawn, walk_gaussian
 from mmdiffseg.runtime.draws import Draws
-from mmdiffseg.runtime.folder import read_loop
 from mmdiffseg.runtime.graphs import GRAPHS
 from mmdiffseg.runtime.maps import by_windows, resize_maps, resize_picture
-from mmdiffseg.runtime.readouts import READOUTS
+from mmdiffseg.runtime.mask_readouts import MaskClasses, Objects
+from mmdiffseg.runtime.mask_sets import MaskGrid, walk_mask_sets
+from mmdiffseg.runtime.readouts import Classes, Depth, Layers, Masks, Readout, Samples
 
-WALKS = dict(gaussian=walk_gaussian, categorical=walk_categorical, draw=walk_drawn)
+SETTINGS = ('steps', 'generations', 'seed')
+WALKS = dict(
+    gaussian=walk_gaussian,
+    categorical=walk_categorical,
+    draw=walk_drawn,
+    mask_sets=walk_mask_sets,
+)
+READOUTS = dict(
+    classes=Classes,
+    samples=Samples,
+    masks=Masks,
+    depth=Depth,
+    map=Layers,
+    mask_classes=MaskClasses,
+    objects=Objects,
+)
 
 
 class ExportedSegmenter:
-    """An exported model; :func:`load` makes it.
+    """An exported model; :func:`mmdiffseg.runtime.load` makes it.
 
     Pictures of the same name and seed get the same noise as in torch on a CPU, so the answers are
     the same but for rounding.
 
     Args:
         folder: What :func:`mmdiffseg.apis.export.export` has written.
+        loop: What :func:`read_loop` reads there.
         threads: Threads to run in; None leaves the choice to the library.
 
     Attributes:
@@ -46,10 +63,9 @@ class ExportedSegmenter:
     asks = None
     films = False
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: str | Path, loop: dict, *, threads: int | None = None) -> None:
         self.before_call: Callable[[], None] | None = None
-        folder = Path(folder)
-        self.loop = read_loop(folder)
+        folder, self.loop = Path(folder), loop
         self.meta = self.loop['meta']
         make = GRAPHS[self.loop['format']]
         self.graphs = {
@@ -61,7 +77,6 @@ class ExportedSegmenter:
             )
             for name, graph in self.loop['graphs'].items()
         }
-        self.readout = READOUTS[self.loop['readout']['kind']](self.loop['readout'])
 
     def __call__(
         self,
@@ -86,7 +101,7 @@ class ExportedSegmenter:
                 generations together.
             progress: Taken for the sake of the same call.
             text: Not taken by any exported model.
-            examples: Not taken by any exported model.
+            examples: For Ref LDM-Seg, see :meth:`Segmenter.__call__`.
 
         Returns:
             A result for a single picture, else a list of them.
@@ -113,27 +128,35 @@ class ExportedSegmenter:
         examples: Any = None,
     ) -> Iterator[Result]:
         """Segment pictures one after the other; see :meth:`__call__`."""
-        for name, value in dict(text=text, examples=examples).items():
-            if value is not None:
-                raise ValueError(f'this model takes no {name}: leave {name} out')
         settings = self._settings(dict(steps=steps, generations=generations, seed=seed))
+        question = self.question(text=text, examples=examples)
+        known = dict(classes=self.meta['classes'], palette=self.meta['palette'])
         for source in find_sources(images):
             picture = source.read()
-            answer = self.predict(picture, **settings)
+            answer = self.predict(picture, question=question, **settings)
+            sure = promised(answer, self.meta.get('guarantee'), settings)
             yield Result(
                 image=picture.pixels,
                 name=picture.name,
                 path=picture.path,
-                classes=self.meta['classes'],
-                palette=self.meta['palette'],
-                **answer,
-                **promised(answer, self.meta.get('guarantee'), settings),
+                **{**known, **answer, **sure},
             )
+
+    def question(self, *, text: Any, examples: Any) -> Any:
+        """Take nothing but pictures.
+
+        Raises:
+            ValueError: Something else was given.
+        """
+        for name, value in dict(text=text, examples=examples).items():
+            if value is not None:
+                raise ValueError(f'this model takes no {name}: leave {name} out')
 
     @property
     def settings(self) -> dict[str, int]:
         """The ``steps``, ``generations`` and ``seed`` of a call that names none."""
-        return {name: self.loop['defaults'][name] for name in ('steps', 'generations', 'seed')}
+        defaults = self.loop['defaults']
+        return {name: defaults[name] for name in SETTINGS if name in defaults}
 
     def predict(
         self,
@@ -142,8 +165,9 @@ class ExportedSegmenter:
         steps: int,
         generations: int,
         seed: int,
+        question: Any = None,
         given: Mapping[str, np.ndarray] | None = None,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Any]:
         """What is known of a picture, by the names of :class:`Result`.
 
         Args:
@@ -151,32 +175,49 @@ class ExportedSegmenter:
             steps: See :meth:`__call__`.
             generations: See :meth:`__call__`.
             seed: See :meth:`__call__`.
+            question: From :meth:`question`.
             given: Recorded noise by name, generations first.
         """
-        maps, kept = self.maps(
-            picture, steps=steps, generations=generations, seed=seed, given=given
-        )
-        if self.loop['readout']['kind'] != 'map':  # which has a grid of its own
-            maps = maps[:, : kept[0], : kept[1]]
-            maps = self._resized(maps, picture.pixels.shape[:2])
-        return self.readout.fields(maps)
+        readout = READOUTS[self.loop['readout']['kind']](self.loop['readout'])
+        asked = dict(steps=steps, generations=generations, seed=seed, given=given)
+        maps, (height, width) = self._maps(picture, readout, question=question, **asked)
+        if not readout.own_grid:
+            maps = self._resized(maps[:, :height, :width], picture.pixels.shape[:2])
+        return readout.fields(maps)
 
-    def maps(self, picture: Picture, **settings: Any) -> tuple[np.ndarray, tuple[int, int]]:
+    def _maps(
+        self, picture: Picture, readout: Readout, **asked: Any
+    ) -> tuple[np.ndarray, tuple[int, int]]:
         """The maps (C, H, W) of a padded picture, and the size of the picture in it."""
         pixels = picture.pixels
         if self.loop['pictures']['resize']:
             pixels = resize_picture(pixels, **self.loop['pictures']['resize'])
+        size = pixels.shape[:2]
         image = self._padded(self._normalised(pixels))
         self._check_size(picture, image)
-        read = partial(self._read, name=picture.name, **settings)
         windows = self.loop['windows']
-        return by_windows(image, read, **windows) if windows else read(image), pixels.shape[:2]
+
+        def read(part: np.ndarray) -> np.ndarray:
+            # a window counts as a picture without padding
+            kept = part.shape[2:] if windows else size
+            return self._read(part, readout, kept=kept, name=picture.name, **asked)
+
+        return by_windows(image, read, **windows) if windows else read(image), size
+
+    def _read(
+        self, image: np.ndarray, readout: Readout, *, question: Any, **asked: Any
+    ) -> np.ndarray:
+        """The maps (C, H, W) of an image (1, 3, H, W)."""
+        chains = self.chains(image, **asked)
+        return readout.read(chains, partial(self._resized, size=image.shape[2:]))
 
     def _settings(self, given: Mapping[str, int | None]) -> dict[str, int]:
         settings = self.settings
         for name, value in given.items():
             if value is None:
                 continue
+            if name not in settings:
+                raise ValueError(f'this model has no {name} to set: leave {name} out')
             least = 0 if name == 'seed' else 1
             if type(value) is not int or value < least:
                 raise ValueError(f'{name} must be a whole number from {least}, got {value!r}')
@@ -224,44 +265,56 @@ class ExportedSegmenter:
             f'size={tuple(image.shape[2:])}'
         )
 
-    def _read(self, image: np.ndarray, **settings: Any) -> np.ndarray:
-        """The maps (C, H, W) of an image (1, 3, H, W)."""
-        maps = self.readout.read(self.chains(image, **settings))
-        if self.loop['readout']['kind'] == 'map':
-            return maps
-        return self._resized(maps, image.shape[2:])
-
     def chains(
         self,
         image: np.ndarray,
         *,
+        kept: Sequence[int],
         name: str,
         steps: int,
         generations: int,
         seed: int,
         given: Mapping[str, np.ndarray] | None = None,
     ) -> Iterator[Iterable[Step]]:
-        """The chains of a normalised image (1, 3, H, W), as many at once as is allowed."""
+        """The chains of a normalised image (1, 3, H, W), as many at once as is allowed.
+
+        Args:
+            image: The image.
+            kept: Height and width of the picture in it.
+            name: Names the noise.
+            steps: See :meth:`__call__`.
+            generations: See :meth:`__call__`.
+            seed: See :meth:`__call__`.
+            given: See :meth:`predict`.
+        """
         image = image.astype(np.float32)
         if self.loop['kind'] == 'plain':
             yield [Step(index=0, **self.graphs['model'](dict(image=image)))]
             return
         context = self.graphs['encoder'](dict(image=image))
-        size = image.shape[2:]
-        shape = _shape(self.loop['map'], size)
-        if self.loop['kind'] == 'draw':
-            walked = [_shape(draw['shape'], size) for draw in self.loop['draws']]
-        else:
-            walked = shape
+        drawn, size = self._drawn(context, image.shape[2:], kept)
         at_once = self.loop['defaults']['max_batch'] or generations
         walk = WALKS[self.loop['kind']]
         for first in range(0, generations, at_once):
             group = range(first, min(first + at_once, generations))
             # the name that torch's side gives to the noise of an image
-            names = [f'{name}/None/{shape[1]}x{shape[2]}/{number}' for number in group]
+            names = [f'{name}/None/{size[0]}x{size[1]}/{number}' for number in group]
             part = {key: array[group.start : group.stop] for key, array in (given or {}).items()}
             draws = Draws(names, seed=seed, given=part)
-            yield walk(self.loop, self._rows(steps), self._call(context), walked, draws)
+            yield walk(self.loop, self._rows(steps), self._call(context), drawn, draws)
+
+    def _drawn(
+        self, context: Mapping[str, np.ndarray], size: Sequence[int], kept: Sequence[int]
+    ) -> tuple[Any, Sequence[int]]:
+        """What the noise of an image is drawn for, and the height and width in its name."""
+        loop = self.loop
+        if loop['kind'] == 'mask_sets':
+            grid = MaskGrid.of_image(loop['grid'], context, kept)
+            return grid, grid.size
+        shape = _shape(loop['map'], size)
+        if loop['kind'] == 'draw':
+            return [_shape(draw['shape'], size) for draw in loop['draws']], shape[1:]
+        return shape, shape[1:]
 
     def _call(self, context: dict[str, np.ndarray]) -> Callable[[dict], dict]:
         def call(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -279,14 +332,3 @@ def _shape(rule: Sequence[int | list], size: Sequence[int]) -> tuple[int, ...]:
     """The shape of a map of an image of a size (H, W), see ``_rule`` of the export."""
     axes = dict(zip('HW', size, strict=True))
     return tuple(n if isinstance(n, int) else -(-axes[n[0]] // n[1]) for n in rule)
-
-
-def load(folder: str | Path, *, threads: int | None = None) -> ExportedSegmenter:
-    """Load an exported model, without torch; see :class:`ExportedSegmenter`.
-
-    Raises:
-        FileNotFoundError: The folder is not an exported model, or a graph is missing.
-        ModuleNotFoundError: The library that runs it is not installed.
-        ValueError: It was written by another version.
-    """
-    return ExportedSegmenter(folder, threads=threads)

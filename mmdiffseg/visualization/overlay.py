@@ -9,11 +9,10 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdiffseg.segment_ids import INSTANCE_OFFSET
+
 RIGHT = (64, 160, 120)
 WRONG = (230, 57, 70)
-
-#: as mmdet numbers segments: class + offset * number of the object in the image
-INSTANCE_OFFSET = 1000
 
 
 def label_overlay(

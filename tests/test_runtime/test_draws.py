@@ -20,6 +20,13 @@ def test_noise_is_that_of_torch(kind, shape):
         np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
+def test_large_maps_are_drawn_in_parts(monkeypatch):
+    shape = (3, 11, 13)
+    whole = Draws(NAMES, seed=0).draw('normal', 'start', shape)
+    monkeypatch.setattr('mmdiffseg.runtime.draws.PART', 32)
+    np.testing.assert_array_equal(Draws(NAMES, seed=0).draw('normal', 'start', shape), whole)
+
+
 def test_noise_depends_on_name_and_seed():
     first = Draws(NAMES, seed=0).draw('normal', 'start', (4, 4))
     assert not np.allclose(first[0], first[1])

@@ -37,6 +37,8 @@ from mmdiffseg.apis.segmenter import Segmenter
 from mmdiffseg.engine import command_line
 from mmdiffseg.engine.compiling import compile_parts
 from mmdiffseg.engine.measure import environment
+from mmdiffseg.engine.model_head import model_head
+from mmdiffseg.models.dformer import DFormerHead
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.output_dir import check_new_file
 from mmdiffseg.runtime import load as load_exported
@@ -154,11 +156,16 @@ class Logits:
     def __init__(self, call: Call) -> None:
         self.found: NDArray | None = None
         if isinstance(call, Segmenter):
-            head = call.model.decode_head
-            if isinstance(head, DiffusionHead):
+            head = model_head(call.model)
+            if isinstance(head, DFormerHead):
+                head.denoise = self.watch(head.denoise, lambda said: said.masks.numpy())
+            elif isinstance(head, DiffusionHead):
                 head.predict_step = self.watch(head.predict_step, lambda said: said[0].numpy())
         elif 'step' in call.graphs:
-            call.graphs['step'] = self.watch(call.graphs['step'], lambda said: said.get('output'))
+            step = call.graphs['step']
+            call.graphs['step'] = self.watch(
+                step, lambda said: said.get('masks', said.get('output'))
+            )
 
     def watch(self, function: Callable, read: Callable) -> Callable:
         """Look at the answers of a function."""

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.config import Config
 from mmseg.models.segmentors import DepthEstimator, EncoderDecoder
 from torch import nn
 
+from mmdiffseg.apis.exporting.mask_sets import describe_objects
 from mmdiffseg.apis.tasks.pipeline import kept_transforms
+from mmdiffseg.engine.model_head import model_head
 from mmdiffseg.models.ddp import DDPMapHead, MapSegmentor
-from mmdiffseg.models.dformer import DFormerHead
+from mmdiffseg.models.dformer import DFormerHead, DFormerSegHead
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.segdiff import SegDiff, SegDiffHead
 from mmdiffseg.models.segmentors import DiffusionEncoderDecoder
@@ -26,17 +29,30 @@ def describe_pictures(model: nn.Module, config: Config) -> dict:
         ValueError: The test pipeline does what a runtime cannot repeat.
     """
     preprocessor = model.data_preprocessor
-    padding = preprocessor.test_cfg or {}
     normalise = preprocessor._enable_normalize
     return dict(
         # the runtime reads RGB; what the model sees comes from BGR files
         channels='RGB' if preprocessor._channel_conversion else 'BGR',
         mean=preprocessor.mean.flatten().tolist() if normalise else [0.0],
         std=preprocessor.std.flatten().tolist() if normalise else [1.0],
-        pad_value=preprocessor.pad_val,
-        pad_divisor=padding.get('size_divisor'),
-        pad_size=padding.get('size'),
+        **_padding(preprocessor),
         resize=_resize(config),
+    )
+
+
+def _padding(preprocessor: nn.Module) -> dict:
+    """How pictures are padded."""
+    if isinstance(preprocessor, DetDataPreprocessor):
+        return dict(
+            pad_value=preprocessor.pad_value,
+            pad_divisor=preprocessor.pad_size_divisor,
+            pad_size=None,
+        )
+    options = preprocessor.test_cfg or {}
+    return dict(
+        pad_value=preprocessor.pad_val,
+        pad_divisor=options.get('size_divisor'),
+        pad_size=options.get('size'),
     )
 
 
@@ -62,17 +78,14 @@ def describe_readout(model: nn.Module) -> dict:
         TypeError: The model is of a kind that cannot be exported.
         ValueError: Its label encoder draws.
     """
-    head = getattr(model, 'decode_head', None)
+    head = model_head(model)
     if getattr(getattr(head, 'label_encoder', None), 'reencode', None) == 'draw':
         raise ValueError(
             "a label encoder with reencode='draw' cannot be exported: load the model with "
             "reencode='argmax' or 'soft'"
         )
-    if isinstance(head, DFormerHead):
-        raise TypeError(
-            f'{type(head).__name__} cannot be exported: its noise lies on a grid that depends on '
-            'the size of each image, and merging its masks is no graph: run it in torch'
-        )
+    if isinstance(head, DFormerHead) and not isinstance(head, DFormerSegHead):
+        return describe_objects(model, head)
     if isinstance(model, SegDiff):
         return dict(
             kind='masks',
@@ -99,13 +112,11 @@ def describe_readout(model: nn.Module) -> dict:
             'plain or around a head that diffuses'
         )
     ours = isinstance(model, DiffusionEncoderDecoder)
-    return dict(
-        kind='classes',
-        classes=head.num_classes,
-        averaged=_averaged(head),
-        threshold=getattr(head, 'threshold', None),
-        uncertainty=(measure or 'entropy') if ours else None,
-    )
+    known = dict(classes=head.num_classes, uncertainty=(measure or 'entropy') if ours else None)
+    if isinstance(head, DFormerSegHead):
+        return dict(known, kind='mask_classes', every_step=head.ensemble_steps)
+    threshold = getattr(head, 'threshold', None)
+    return dict(known, kind='classes', averaged=_averaged(head), threshold=threshold)
 
 
 def _averaged(head: nn.Module) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws, classes_at
+from mmdiffseg.engine.model_head import model_head
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.stochastic.direct import DirectHead, PixelwiseHead
 
@@ -77,7 +78,7 @@ class EncoderGraph(Graph):
     """What is computed once per image: from normalised images (1, 3, H, W) to the context.
 
     Args:
-        model: An ``EncoderDecoder`` around a :class:`DiffusionHead`.
+        model: A model around a :class:`DiffusionHead`.
         image: An example.
     """
 
@@ -90,7 +91,7 @@ class EncoderGraph(Graph):
 
     def encode(self, image: Tensor) -> tuple[Any, tuple[int, int, int]]:
         """The context of an image, and the shape (C, h, w) of its map."""
-        head, metas = self.model.decode_head, [{}] * len(image)
+        head, metas = model_head(self.model), [{}] * len(image)
         feature = head._transform_inputs(self.model.extract_feat(image))
         return head.prepare(feature, metas), tuple(head.map_shape(feature, metas))
 

@@ -13,12 +13,29 @@ from torch import Tensor, nn
 from mmdiffseg.apis.exporting.graphs import EncoderGraph, Packing
 from mmdiffseg.apis.exporting.loop import chain_rows
 from mmdiffseg.apis.pictures import find_sources
+from mmdiffseg.engine.model_head import model_head
+from mmdiffseg.models.dformer import DFormerHead
 from mmdiffseg.models.diffusion_head import DiffusionHead
+from mmdiffseg.models.in_context import InContextSegmentor
 from mmdiffseg.models.stochastic.direct import DirectHead
 from mmdiffseg.runtime.graphs import need
 
 #: pictures and steps of each that are looked at
 PICTURES, STEPS = 8, 4
+
+
+def check_int8(model: nn.Module) -> None:
+    """Refuse a model whose graphs are not known to bear it.
+
+    Raises:
+        ValueError: It is of such a kind.
+    """
+    part = model_head(model) or model
+    if isinstance(part, (DirectHead, DFormerHead, InContextSegmentor)):
+        raise ValueError(
+            f'{type(part).__name__} has no int8, which would change its answers: choose '
+            "precision='fp32'"
+        )
 
 
 def quantise_graphs(segmenter: Any, folder: Path, graphs: dict, pictures: Any) -> None:
@@ -49,11 +66,6 @@ def _seen(model: nn.Module, image: Tensor, name: str) -> Iterator[tuple[str, tup
     yield 'encoder', (image,)
     features = model.extract_feat(image)
     packing = Packing(EncoderGraph(model, image).encode(image)[0])
-    if isinstance(head, DirectHead):
-        raise ValueError(
-            f'{type(head).__name__} has no int8: its graph draws from what the encoder says, '
-            "choose precision='fp32'"
-        )
     rows = chain_rows(head.diffusion_sampler, head.steps)
     every = max(head.steps // STEPS, 1)
     for step in next(head.chains(features, [dict(img_path=name)])):

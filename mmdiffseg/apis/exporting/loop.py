@@ -1,11 +1,28 @@
 """What of a chain stays a loop: its times and numbers, which a runtime without torch reads."""
 
 from collections import deque
+from collections.abc import Iterable
 
 import torch
 
 from mmdiffseg.diffusion.categorical_sampler import CategoricalSampler
 from mmdiffseg.diffusion.samplers import Coefficients, Sampler, Step
+
+#: step counts that a runtime can be asked for, besides the model's own
+STEPS = (*range(1, 11), 25)
+
+
+def step_counts(steps: Iterable[int] | None, *, own: int, longest: int | None) -> list[int]:
+    """The step counts that a runtime can be asked for.
+
+    Args:
+        steps: What is wished for; by default `STEPS`.
+        own: Steps of the model.
+        longest: The longest chain that there is; None sets no bound.
+    """
+    if steps is None:
+        steps = [count for count in STEPS if longest is None or count <= longest]
+    return sorted({*steps, own})
 
 
 def chain_rows(sampler: Sampler, steps: int) -> list[dict]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmdiffseg.apis.classes import colours as distinct_colours
 from mmdiffseg.apis.folder.pairs import Pairs
+from mmdiffseg.apis.palette import colours as distinct_colours
 from mmdiffseg.datasets.pictures import check_upright
 from mmdiffseg.datasets.transforms.load_binary_mask import Foreground
 

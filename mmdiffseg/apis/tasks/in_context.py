@@ -9,13 +9,10 @@ import torch
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
-from mmdiffseg.apis.classes import colours
-from mmdiffseg.apis.masks import read_mask
-from mmdiffseg.apis.pictures import Picture, find_sources
+from mmdiffseg.apis.examples import Example, prompt_areas, read_examples
+from mmdiffseg.apis.palette import colours
+from mmdiffseg.apis.pictures import Picture
 from mmdiffseg.models.in_context import EncodedPrompts, InContextSegmentor
-
-#: a picture and its mask, 0 off the concept
-Example = tuple[Any, Any]
 
 
 class InContextTask:
@@ -45,11 +42,7 @@ class InContextTask:
         """
         if text is not None:
             raise ValueError('Ref LDM-Seg takes no text: show by examples= what to look for')
-        if not examples:
-            raise ValueError('show what to look for, such as examples=[(picture, mask)]')
-        if not isinstance(examples, Mapping):
-            examples = {'object': examples}
-        return {name: self.encode(*_pairs(pairs)) for name, pairs in examples.items()}
+        return {name: self.encode(*pairs) for name, pairs in read_examples(examples).items()}
 
     @torch.no_grad()
     def encode(self, pictures: Sequence[Picture], masks: Sequence[NDArray]) -> EncodedPrompts:
@@ -62,21 +55,8 @@ class InContextTask:
         Raises:
             ValueError: There is none, or a mask is empty or of another size than its picture.
         """
-        if not pictures or len(pictures) != len(masks):
-            raise ValueError(
-                f'a concept needs prompts, each a picture and its mask, got {len(pictures)} '
-                f'pictures and {len(masks)} masks'
-            )
         prompts, areas = [], []
-        for picture, mask in zip(pictures, masks, strict=True):
-            (height, width), area = picture.pixels.shape[:2], mask != 0
-            if (height, width) != area.shape:
-                raise ValueError(
-                    f'the prompt {picture.name} is {width}x{height} and its mask '
-                    f'{area.shape[1]}x{area.shape[0]}: give the mask of this picture'
-                )
-            if not area.any():
-                raise ValueError(f'the mask of the prompt {picture.name} is empty')
+        for picture, area in zip(pictures, prompt_areas(pictures, masks), strict=True):
             prompts.append([self._resized(picture)])  # a batch of one
             scale = (self.size, self.size)
             area = mmcv.imrescale(area.astype(np.uint8), scale, interpolation='nearest')
@@ -129,14 +109,3 @@ class InContextTask:
         """A picture as (3, h, w) BGR whose longer side is that of the model."""
         small = mmcv.imrescale(picture.pixels[..., ::-1], (self.size, self.size))
         return torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)
-
-
-def _pairs(examples: Sequence[Example]) -> tuple[list[Picture], list[NDArray]]:
-    pictures, masks = [], []
-    for number, example in enumerate(examples):
-        if not isinstance(example, tuple | list) or len(example) != 2:
-            raise ValueError(f'example {number} must be a pair (picture, mask), got {example!r}')
-        (source,) = find_sources(example[0])
-        pictures.append(source.read())
-        masks.append(read_mask(example[1]))
-    return pictures, masks

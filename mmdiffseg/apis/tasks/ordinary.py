@@ -10,14 +10,11 @@ from mmengine.dataset import pseudo_collate
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmdiffseg.apis.result import UNLABELLED, Segment
+from mmdiffseg.apis.result import UNLABELLED
+from mmdiffseg.apis.segments import read_instances, read_panoptic
 from mmdiffseg.apis.tasks.pipeline import preparation_of
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.stochastic import CheckpointEnsemble
-from mmdiffseg.visualization.overlay import INSTANCE_OFFSET
-
-#: least score of an object, as mmdet's inferencer draws them
-LEAST_SCORE = 0.3
 
 
 class OrdinaryTask:
@@ -80,9 +77,11 @@ class OrdinaryTask:
             found['probability'] = _array(self.probabilities(sample.seg_logits.data))
         if 'pred_panoptic_seg' in sample:
             ids = _array(sample.pred_panoptic_seg.sem_seg[0])
-            found['segments'], found['labels'] = _read_panoptic(ids, self.num_classes)
+            found['segments'], found['labels'] = read_panoptic(ids, self.num_classes)
         if 'pred_instances' in sample:
-            found['segments'], painted = _read_instances(sample.pred_instances, sample.ori_shape)
+            objects = sample.pred_instances
+            parts = map(_array, (objects.labels, objects.scores, objects.masks))
+            found['segments'], painted = read_instances(*parts, sample.ori_shape)
             found.setdefault('labels', painted)
         if 'pred_sem_seg' in sample:
             pixels = sample.pred_sem_seg
@@ -109,31 +108,6 @@ def _read_layers(probs: Tensor) -> dict[str, Any]:
     best, labels = probs.max(dim=0)
     labels = labels.masked_fill(best <= 0.5, UNLABELLED)
     return dict(probability=_array(probs), labels=_array(labels).astype(np.uint8))
-
-
-def _read_panoptic(ids: NDArray, num_classes: int) -> tuple[list[Segment], NDArray]:
-    """The segments of mmdet's map (H, W), and the classes of all pixels."""
-    classes = ids % INSTANCE_OFFSET
-    segments = [
-        Segment(label=int(number % INSTANCE_OFFSET), mask=ids == number)
-        for number in np.unique(ids)
-        if number % INSTANCE_OFFSET < num_classes
-    ]
-    return segments, np.where(classes < num_classes, classes, UNLABELLED).astype(np.uint8)
-
-
-def _read_instances(found: Any, size: Sequence[int]) -> tuple[list[Segment], NDArray]:
-    """The objects, best first, and their classes painted on one map."""
-    labels = np.full(size[:2], UNLABELLED, dtype=np.uint8)
-    kept = found[found.scores >= LEAST_SCORE]
-    kept = kept[kept.scores.argsort(descending=True)]
-    rows = zip(kept.labels.tolist(), _array(kept.masks), kept.scores.tolist(), strict=True)
-    segments = [
-        Segment(label=label, mask=mask.astype(bool), score=score) for label, mask, score in rows
-    ]
-    for segment in reversed(segments):
-        labels[segment.mask] = segment.label
-    return segments, labels
 
 
 def _array(values: Tensor) -> NDArray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdiffseg.apis.classes import colours
+from mmdiffseg.apis.palette import colours
 from mmdiffseg.apis.pictures import Picture
 from mmdiffseg.apis.result import Segment
 from mmdiffseg.models.referring import RefDiff

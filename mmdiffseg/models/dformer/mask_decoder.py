@@ -46,7 +46,7 @@ class ImageContext(NamedTuple):
             [_repeat(x, times) for x in self.level_features],
             [_repeat(x, times) for x in self.keys],
             [_repeat(x, times) for x in self.values],
-            self.grid.select([*range(len(self.pixel_features))] * times),
+            self.grid.repeat(times),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -63,9 +64,20 @@ class MaskGrid:
         device: torch.device | None = None,
     ) -> None:
         self.sizes, self.fine, self.coarse, self.device = list(sizes), fine, coarse, device
-        self.rows, self.columns = (
-            _axis([size[i] for size in sizes], fine[i], coarse[i], device) for i in range(2)
-        )
+
+    @cached_property
+    def rows(self) -> Axis:
+        """The rows that are read."""
+        return self._axis(0)
+
+    @cached_property
+    def columns(self) -> Axis:
+        """The columns that are read."""
+        return self._axis(1)
+
+    def _axis(self, i: int) -> Axis:
+        sizes = [size[i] for size in self.sizes]
+        return _axis(sizes, self.fine[i], self.coarse[i], self.device)
 
     @property
     def shape(self) -> Size:
@@ -76,6 +88,10 @@ class MaskGrid:
         """The grid of some images, in this order."""
         sizes = [self.sizes[i] for i in images]
         return MaskGrid(sizes, fine=self.fine, coarse=self.coarse, device=self.device)
+
+    def repeat(self, times: int) -> MaskGrid:
+        """The grid of all images ``times`` times over."""
+        return self.select([*range(len(self.sizes))] * times)
 
     def pick(self, masks: Tensor, *, image: int) -> Tensor:
         """The pixels on the grid (..., n, m) of one image's full-size masks (..., h, w)."""
@@ -148,5 +164,6 @@ def _neighbours(size: int, target: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _blend(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Blend first and second rows, then columns, of maps (B, Q, 2 h, 2 w) to (B, Q, h, w)."""
-    maps = torch.lerp(*maps.chunk(2, dim=2), rows[:, None, :, None])
-    return torch.lerp(*maps.chunk(2, dim=3), columns[:, None, None])
+    h, w = rows.shape[1], columns.shape[1]
+    maps = torch.lerp(maps[:, :, :h], maps[:, :, h:], rows[:, None, :, None])
+    return torch.lerp(maps[..., :w], maps[..., w:], columns[:, None, None])

@@ -127,25 +127,48 @@ class RefLDMSegMultiStep(InContextSegmentor):
             draws: Normal ``start`` (B, C, h, w), and ``step0``, ``step1``, ... where the sampler
                 adds noise.
         """
-        condition = encode_image(self.vae, query)
-        if self.guided:
-            null = self.prompt_encoder.null_tokens(prompts.tokens)
-            condition = torch.cat([condition, condition, torch.zeros_like(condition)])
-            # a branch without prompt keeps the prompt's mask, as released
-            prompts = EncodedPrompts(
-                torch.cat([prompts.tokens, null, null]), prompts.mask.repeat(3, 1)
-            )
+        condition, prompts = self.branches(encode_image(self.vae, query), prompts)
         sampler = self.sampler
         sampler.set_timesteps(self.steps, device=query.device)
         z = draws.normal('start', self.latent_shape(query), device=query.device)
         z = z * sampler.init_noise_sigma
         for index, t in enumerate(sampler.timesteps):
             z_t = sampler.scale_model_input(z, t).float()
-            z_t = z_t.repeat(len(condition) // len(z), 1, 1, 1)  # (3 B, C, h, w) with guidance
-            output = self.denoise(torch.cat([z_t, condition], dim=1), t, prompts)
-            if self.guided:
-                full, query_alone, neither = output.chunk(3)
-                output = guide(neither, query_alone, full, **self.guidance)
+            output = self.guided_output(z_t, t, condition, prompts)
             with StepNoise(draws, f'step{index}'):
                 z = sampler.step(output, t, z).prev_sample
         return z.float()
+
+    def branches(self, condition: Tensor, prompts: EncodedPrompts) -> tuple[Tensor, EncodedPrompts]:
+        """Latents of the queries (3 B, C, h, w) and prompts of the branches of the guidance.
+
+        Args:
+            condition: Latents of the queries (B, C, h, w).
+            prompts: The encoded prompts of each query.
+        """
+        if not self.guided:
+            return condition, prompts
+        null = self.prompt_encoder.null_tokens(prompts.tokens)
+        condition = torch.cat([condition, condition, torch.zeros_like(condition)])
+        # a branch without prompt keeps the prompt's mask, as released
+        tokens = torch.cat([prompts.tokens, null, null])
+        return condition, EncodedPrompts(tokens, prompts.mask.repeat(3, 1))
+
+    def guided_output(
+        self, z_t: Tensor, t: Tensor, condition: Tensor, prompts: EncodedPrompts
+    ) -> Tensor:
+        """Output of the U-Net (B, C, h, w) for noisy latents, guided.
+
+        Args:
+            z_t: Noisy latents of the masks (B, C, h, w).
+            t: Their time.
+            condition: From :meth:`branches`.
+            prompts: Likewise.
+        """
+        branches = 3 if self.guided else 1
+        z_t = z_t.repeat(branches, 1, 1, 1)  # (3 B, C, h, w) with guidance
+        output = self.denoise(torch.cat([z_t, condition], dim=1), t, prompts)
+        if not self.guided:
+            return output
+        full, query_alone, neither = output.chunk(3)
+        return guide(neither, query_alone, full, **self.guidance)

@@ -105,6 +105,19 @@ class CLIPPromptEncoder(nn.Module):
         Returns:
             Tokens (B, k N, C) and mask (B, k N) for N patches, or N = 1 with ``'masked_mean'``.
         """
+        encoded = self.encode(images, masks)
+        if not self._warned and not encoded.mask.any(dim=1).all():
+            self._warned = True
+            warnings.warn(
+                f'a prompt has no foreground on the grid of {self.grid} x {self.grid} patches, so '
+                'the U-Net attends to all of it, background included: give a larger object or more '
+                "prompts, or set token_mask='any' (this warning is given once)",
+                stacklevel=2,
+            )
+        return encoded
+
+    def encode(self, images: Tensor, masks: Tensor) -> EncodedPrompts:
+        """What :meth:`forward` returns, without a look at it."""
         if images.shape[:2] + images.shape[3:] != masks.shape:
             raise ValueError(
                 f'prompt images {tuple(images.shape)} and masks {tuple(masks.shape)} do not match: '
@@ -120,14 +133,6 @@ class CLIPPromptEncoder(nn.Module):
             on = area.clamp(max=1)
         tokens = tokens.unflatten(0, (b, -1)).flatten(1, 2)  # (B, k N, C)
         on = on.unflatten(0, (b, -1)).flatten(1, 2)  # (B, k N)
-        if not self._warned and not on.any(dim=1).all():
-            self._warned = True
-            warnings.warn(
-                f'a prompt has no foreground on the grid of {self.grid} x {self.grid} patches, so '
-                'the U-Net attends to all of it, background included: give a larger object or more '
-                "prompts, or set token_mask='any' (this warning is given once)",
-                stacklevel=2,
-            )
         return EncodedPrompts(tokens, on)
 
     def null_tokens(self, like: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import numpy as np
 from mmengine.structures import BaseDataElement, InstanceData
 from numpy.typing import NDArray
 
+from mmdiffseg.segment_ids import INSTANCE_OFFSET
 from mmdiffseg.visualization import panel, segment_overlay
-from mmdiffseg.visualization.overlay import INSTANCE_OFFSET
 
 VOID = INSTANCE_OFFSET - 1  # no data set has so many classes
 

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdiffseg.apis import train_on_folder
-from mmdiffseg.apis.classes import colours
 from mmdiffseg.apis.load import load
+from mmdiffseg.apis.palette import colours
 from mmdiffseg.apis.train_on_folder import train
 
 REPO = Path(__file__).parents[3]
