@@ -1,7 +1,9 @@
 """Masks and labels from files."""
 
 import os
+from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,3 +29,10 @@ def read_mask(mask: str | os.PathLike | NDArray) -> NDArray:
             f'{mask.min(initial=0)}'
         )
     return mask.astype(np.uint8) if mask.dtype == bool else mask
+
+
+def resize_labels(labels: NDArray, size: Sequence[int]) -> NDArray:
+    """Labels (H, W), uint8, uint16 or bool, at another size (h, w); each is that of one pixel."""
+    pixels = labels.astype(np.uint8) if labels.dtype == bool else labels
+    resized = cv2.resize(pixels, tuple(size)[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.astype(labels.dtype)

@@ -19,12 +19,12 @@ TOOLS = ROOT / 'tools/analysis_tools'
 
 @pytest.fixture
 def world(tmp_path):
-    """Two pictures and their labels, and a checkpoint of any config."""
+    """Two pictures of two sizes and their labels."""
     rng = np.random.default_rng(0)
-    for name in 'ab':
+    for name, size in dict(a=(40, 48), b=(48, 40)).items():
         for kind in ('images', 'labels'):
             (tmp_path / kind).mkdir(exist_ok=True)
-        labels = np.zeros((40, 48), np.uint8)
+        labels = np.zeros(size, np.uint8)
         y, x = rng.integers(4, 12, 2)
         labels[y : y + 20, x : x + 24] = 1
         picture = (90 * labels + rng.integers(0, 99, labels.shape)).astype(np.uint8)
@@ -60,6 +60,7 @@ def test_table_of_a_refiner(world, monkeypatch, capsys):
     plain = {'coarse', 'median', 'opened', 'guided', 'refiner', 'once', 'twin'}
     assert {row for source, row in rows if source == 'truth'} == plain
     assert {row for source, row in rows if source == 'dilated'} == plain | {'other picture'}
+    assert all(record['images'] == 2 for record in records)
     assert rows['truth', 'coarse']['IoU'] == rows['own', 'coarse']['BIoU'] == 100
     assert rows['truth', 'coarse']['changed'] == 0 < rows['dilated', 'refiner']['changed']
     gain, low, high = rows['dilated', 'refiner']['IoU_gain']
@@ -82,7 +83,40 @@ def test_curve_of_strengths(world, monkeypatch, capsys):
     run(monkeypatch, 'strength_curve', model, *options, '--strengths', 0.02, 0.1)
     found = json.loads((world / 'o/strength_curve.json').read_text())
     assert len(found['records']) == 2 * 3 * 2
+    assert {r['start'] for r in found['records']} == {'truth', 'coarse', 'random'}
     assert 'strength' in capsys.readouterr().out
+
+
+def test_table_of_a_video(world, monkeypatch, capsys):
+    for kind in ('images', 'labels'):
+        (world / kind / 'clip').mkdir()
+        for path in sorted((world / kind).glob('*.png')):
+            path.rename(world / kind / 'clip' / path.name)
+            if path.name == 'b.png':  # frames of one size
+                (world / kind / 'clip/b.png').write_bytes(
+                    (world / kind / 'clip/a.png').read_bytes()
+                )
+    model = save_model(world, 'stochastic/categorical_ambiguous-shapes')
+    data = ['--images', world / 'images', '--labels', world / 'labels', '--out-dir', world / 'out']
+    run(monkeypatch, 'video_table', model, *data, '--strengths', 0.3, '--flows', 'none', 'dis')
+    records = json.loads((world / 'out/video_table.json').read_text())
+    rows = {r['row']: r for r in records}
+    assert list(rows) == ['frames', 'once', 'one noise', 'still', 'video, 0.3', 'video, 0.3, dis']
+    for record in records:
+        assert record['video'] == 'clip' and record['BF'] is None  # one frame is left
+        assert 0 <= record['J'] <= 100 and 0 <= record['F'] <= 100 and record['seconds'] > 0
+    assert 'video, 0.3, dis' in capsys.readouterr().out
+
+
+def test_scores_of_a_video():
+    score = runpy.run_path(str(TOOLS / 'video_table.py'))['score']
+    truths = np.zeros((4, 40, 40), bool)
+    for t in range(4):
+        truths[t, 10:30, 5 + t : 25 + t] = True
+    perfect = score(list(truths), list(truths))
+    assert perfect == dict(J=100, F=100, BF=0, excess=0)
+    late = score([truths[0], *truths[:-1]], list(truths))
+    assert late['J'] == pytest.approx(100 * 19 / 21) and late['excess'] == 0
 
 
 def test_the_choice_needs_a_start_that_is_read():
@@ -110,6 +144,15 @@ def test_bad_input(world, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, 'refine_table', 'a', *data, '--masks', 'folder')
     assert '--masks takes NAME=FOLDER, got folder' in capsys.readouterr().err
+    model = save_model(world, 'refine/refine_tiny_mixed', size=32, min_area=8)
+    more = ['--out-dir', world / 'out', '--every', 2]
+    for tool, sentence in (
+        ('refine_table', 'gives one picture: leave the row "other picture" out'),
+        ('strength_curve', 'gives one picture, and the control needs another one'),
+    ):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, tool, model, *data, *more)
+        assert sentence in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(monkeypatch, 'strength_curve', 'a', *data, '--out', world)
     assert 'is not a model folder' in capsys.readouterr().err

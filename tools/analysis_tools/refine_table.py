@@ -7,10 +7,10 @@ MODEL and TWIN are folders of refiners, or CONFIG,CHECKPOINT. Sources are made o
 see mmdiffseg/datasets/mask_sources.py; --masks adds those of a folder, such as another network's.
 Rows: the `coarse` mask; `median`, `opened` and `guided` filters of it; the `refiner`; its network
 asked `once`, at the coarsest time; the `twin`, a network trained to answer once; and with
-`other picture` the refiner gets the mask of another picture. The source `truth` shows how much
-harm is done to masks that are right: `changed` is the share of pixels. Scores are means over the
-images, in percent; intervals are 95 % of a bootstrap over images of the gain over `coarse`. Prints
-a table and writes refine_table.json.
+`other picture` the refiner gets the coarse mask of another picture, resized. The source `truth`
+shows how much harm is done to masks that are right: `changed` is the share of pixels. Scores are
+means over the images, in percent; intervals are 95 % of a bootstrap over images of the gain over
+`coarse`. Prints a table and writes refine_table.json.
 """
 
 import json
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from prettytable import PrettyTable
 
 from mmdiffseg.apis.load import load
-from mmdiffseg.apis.masks import read_mask
+from mmdiffseg.apis.masks import read_mask, resize_labels
 from mmdiffseg.apis.pictures import find_sources
 from mmdiffseg.apis.segmenter import Segmenter
 from mmdiffseg.datasets.mask_sources import SOURCES
@@ -111,6 +111,11 @@ def methods(args: Namespace) -> dict[str, Callable[[NDArray, NDArray], NDArray]]
     return {row: make for row, make in found.items() if row in {'coarse', *args.rows}}
 
 
+def read_labels(args: Namespace, name: str) -> NDArray:
+    """True labels (H, W) of a picture."""
+    return read_mask(args.labels / Path(name).with_suffix('.png'))
+
+
 def coarse_masks(args: Namespace, name: str, truth: NDArray) -> Iterator[tuple[str, NDArray]]:
     """The coarse masks (H, W), bool, of one picture, by source."""
     for source in args.sources:
@@ -137,18 +142,22 @@ def score_all(args: Namespace) -> Rows:
     rows: Rows = {}
     ways = methods(args)
     pictures = list(find_sources(args.images))[:: args.every]
-    before = {}  # the coarse masks of the picture before, of the same source
-    for source_file in track_iter_progress(pictures):
+    control = 'other picture' in args.rows
+    if control and len(pictures) < 2:
+        raise ValueError(f'{args.images} gives one picture: leave the row "other picture" out')
+    for k, source_file in enumerate(track_iter_progress(pictures)):
         picture = source_file.read()
-        labels = read_mask(args.labels / Path(picture.name).with_suffix('.png'))
+        labels = read_labels(args, picture.name)
         truth, valid = labels == args.label, labels != IGNORE_INDEX
+        others = {}
+        if control:
+            other = pictures[k - 1].name
+            others = dict(coarse_masks(args, other, read_labels(args, other) == args.label))
         for source, coarse in coarse_masks(args, picture.name, truth):
             answers = {row: make(picture.pixels, coarse) for row, make in ways.items()}
-            if source != 'truth' and 'other picture' in args.rows:
-                other = before.get(source)
-                if other is not None and other.shape == coarse.shape:
-                    answers['other picture'] = ways['refiner'](picture.pixels, other)
-                before[source] = coarse
+            if source != 'truth' and control:
+                other = resize_labels(others[source], coarse.shape)
+                answers['other picture'] = ways['refiner'](picture.pixels, other)
             for row, mask in answers.items():
                 of_row = rows.setdefault((source, row), {})
                 for key, value in score(mask, truth, coarse, valid).items():

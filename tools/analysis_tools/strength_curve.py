@@ -5,7 +5,8 @@
 
 MODEL is the folder of a model that samples, or CONFIG,CHECKPOINT. For every strength the chain
 starts from the `truth`, from a `coarse` mask (what a network at 1/8 of the resolution would say),
-and from the true mask of a `random` other picture; one step (`once`) and a whole chain answer.
+and from the true mask of another picture (`random`), resized where the pictures differ in size; one
+step (`once`) and a whole chain answer.
 Where truth and random agree, the chain does not read its start, and refining is a placebo there.
 The chosen strength is the one whose whole chain is best from coarse masks, among those at which
 truth is ahead of random by at least --reads points in one step. Prints a table of mIoU in percent
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from prettytable import PrettyTable
 
 from mmdiffseg.apis.load import load
-from mmdiffseg.apis.masks import read_mask
+from mmdiffseg.apis.masks import read_mask, resize_labels
 from mmdiffseg.apis.model_folder import CONFIG
 from mmdiffseg.apis.pictures import find_sources
 from mmdiffseg.datasets.mask_sources import low_resolution
@@ -86,16 +87,16 @@ def measure(args: Namespace) -> list[dict]:
     model = load(config=config, checkpoint=checkpoint) if found else load(args.model)
     classes = len(model.meta['classes'])
     everything = list(pairs(args))
+    if len(everything) < 2:
+        raise ValueError(f'{args.images} gives one picture, and the control needs another one')
     sums: dict[tuple, NDArray] = {}
     for k, (source, labels) in enumerate(track_iter_progress(everything)):
-        others = [other for _, other in everything[k + 1 :] + everything[:k]]
-        random = next((other for other in others if other.shape == labels.shape), None)
+        _, other = everything[(k + 1) % len(everything)]
+        random = resize_labels(other, labels.shape)
         starts = dict(truth=labels, coarse=coarse_labels(labels), random=random)
         valid = labels != IGNORE_INDEX
         for strength in args.strengths:
             for start, mask in starts.items():
-                if mask is None:
-                    continue
                 for steps in (1, None):
                     answer = model.refine(source, mask, strength=strength, steps=steps).labels
                     rows = labels[valid].astype(int) * classes + answer[valid]
@@ -114,7 +115,6 @@ def choose(records: list[dict], reads: float) -> float | None:
     ahead = {
         s: found[s, 'truth', 'once'] - found[s, 'random', 'once']
         for s in {r['strength'] for r in records}
-        if (s, 'random', 'once') in found
     }
     readers = sorted(s for s, gap in ahead.items() if gap >= reads)
     return max(readers, key=lambda s: found[s, 'coarse', 'chain'], default=None)
@@ -126,7 +126,7 @@ def table(records: list[dict]) -> str:
     found = PrettyTable(['strength', *(f'{start}, {steps}' for start, steps in columns)])
     for strength in sorted({record['strength'] for record in records}):
         row = {(r['start'], r['steps']): r['mIoU'] for r in records if r['strength'] == strength}
-        found.add_row([strength, *(f'{row[c]:.2f}' if c in row else '' for c in columns)])
+        found.add_row([strength, *(f'{row[column]:.2f}' for column in columns)])
     return found.get_string()
 
 
