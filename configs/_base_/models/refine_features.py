@@ -15,5 +15,5 @@ model = dict(
         steps=1,
         max_batch=16,
     ),
-    test_cfg=dict(mode='patches', size=256, min_area=16),
+    test_cfg=dict(mode='patches', size=256, min_area=16, islands=False),
 )

@@ -1,7 +1,7 @@
 """The host of a :class:`MaskRefineHead`: masks of whole pictures, by crops of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from mmdiffseg.models.refine.crops import (
     resize,
     widen,
 )
+from mmdiffseg.models.refine.islands import without_islands
 from mmdiffseg.models.refine.merging import Refined, join, merge_labels, whole_probability
 from mmdiffseg.registry import MODELS
 
@@ -80,6 +81,8 @@ class MaskRefiner(EncoderDecoder):
       ``min_area``: masks of fewer pixels are left as they are (512).
     - ``interpolation``: of pictures and masks where the picture becomes one crop, ``'bilinear'``
       or, as released, ``'nearest'``.
+    - ``islands``: whether something may appear or vanish away from the outline of the mask (True,
+      as released), see :func:`without_islands`.
     - ``background``: label of the pixels that no class claims (0); None leaves them as they were.
 
     Example:
@@ -119,13 +122,21 @@ class MaskRefiner(EncoderDecoder):
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
         options = dict(steps=steps, strength=strength, draws=draws)
         if mode == 'global_local':
-            return self._refine_globally(targets, options)
-        boxes = [self._boxes(target.mask, mode) for target in targets]
-        parts = self._denoise(targets, boxes, **options, fade=mode == 'object')
-        return [
-            join(target.mask.float()[None], of_target) if of_target else None
-            for target, of_target in zip(targets, parts, strict=True)
-        ]
+            refined = self._refine_globally(targets, options)
+        else:
+            boxes = [self._boxes(target.mask, mode) for target in targets]
+            parts = self._denoise(targets, boxes, **options, fade=mode == 'object')
+            refined = [
+                join(target.mask.float()[None], of_target) if of_target else None
+                for target, of_target in zip(targets, parts, strict=True)
+            ]
+        if not self.test_cfg.get('islands', True):
+            refined = [
+                one
+                and replace(one, samples=without_islands(one.samples, cut(target.mask, one.box)))
+                for target, one in zip(targets, refined, strict=True)
+            ]
+        return refined
 
     def prepare_picture(self, pixels: NDArray) -> Tensor:
         """A picture (H, W, 3), uint8 RGB, normalised as in training: (3, H, W)."""

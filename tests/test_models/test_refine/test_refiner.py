@@ -62,6 +62,19 @@ def test_an_object_is_one_crop_with_a_margin(build_refiner):
         torch.testing.assert_close(one.samples, expected, atol=1e-5, rtol=0)
 
 
+def test_nothing_appears_or_vanishes_away_from_the_outline(build_refiner):
+    free = build_refiner(dict(mode='whole')).refine(targets())
+    bound = build_refiner(dict(mode='whole', islands=False)).refine(targets())
+    undone = 0
+    for target, one, other in zip(targets(), free, bound, strict=True):
+        assert other.box == one.box == (0, 0, W, H)
+        same = one.samples == other.samples
+        assert torch.equal(other.samples[~same], target.mask.float()[None][~same])
+        assert not (~same & ((one.samples >= 0.5) == target.mask)).any()
+        undone += int((~same).sum())
+    assert undone > 0
+
+
 def test_batches_change_nothing_and_stay_below_their_bound(build_refiner, monkeypatch):
     results, sizes = [], []
     for max_batch in (1, 2, None):
