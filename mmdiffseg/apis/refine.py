@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.palette import colours
 from mmdiffseg.apis.pictures import Picture
 from mmdiffseg.apis.tasks import OrdinaryTask, RefineTask, Task
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 #: value of pixels that are to be found out, in labels
 UNKNOWN = 255
+LARGEST_LABEL = 2**16 - 1
 
 
 def refine_picture(
@@ -45,9 +48,9 @@ def refine_picture(
     Args:
         task: How the model is asked, from :func:`mmdiffseg.apis.tasks.task_of`.
         picture: The picture.
-        mask: What there is. Labels (H, W) of whole numbers, for a refiner any, 0 being background;
-            a mask of bools, or of 0 and 255; a soft mask (H, W) of fractions in [0, 1]; or class
-            probabilities (K, H, W).
+        mask: What there is. Labels (H, W) of whole numbers, for a refiner any up to 65535, 0 being
+            background; a mask of bools, or of 0 and 255; a soft mask (H, W) of fractions in [0, 1];
+            class probabilities (K, H, W); or a file of labels.
         keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
         strength: How far to go, in (0, 1]; see :class:`Start`. By default what the model has been
             calibrated to, and 1 for a refiner without such a number.
@@ -67,7 +70,7 @@ def refine_picture(
     size = picture.pixels.shape[:2]
     mask = check_given(mask, size)
     if keep is not None:
-        keep = check_given(keep, size) > 0
+        keep = check_given(keep, size, what='map of kept pixels') > 0
     name = name or picture.name
     if isinstance(task.model, MaskRefiner):
         labels = as_classes(mask)
@@ -131,36 +134,52 @@ def _known_strength(model: nn.Module) -> float | None:
     return (getattr(model, 'dataset_meta', None) or {}).get('strength')
 
 
-def check_given(mask: Any, size: Sequence[int]) -> NDArray:
+def check_given(mask: Any, size: Sequence[int], *, what: str = 'mask') -> NDArray:
     """A mask as an array, (H, W) or (K, H, W), after a look at its size and values.
 
+    Args:
+        mask: An array, what numpy makes one of, or a file of labels.
+        size: Size (H, W) of the picture.
+        what: What it is called.
+
     Raises:
-        ValueError: The size is another, or fractions lie outside [0, 1].
+        ValueError: The size is another, or the values are neither labels nor probabilities.
     """
-    mask = np.asarray(mask)
+    kind = type(mask).__name__
+    mask = read_mask(mask) if isinstance(mask, str | os.PathLike) else np.asarray(mask)
+    if mask.dtype.kind not in 'buif':
+        raise ValueError(
+            f'a {what} is an array (H, W) of labels, bools or fractions, or a file of labels; got '
+            f'{kind} of {mask.dtype}'
+        )
     if mask.shape[-2:] != tuple(size) or mask.ndim not in (2, 3):
         h, w = size
         raise ValueError(
-            f'the mask is {_size(mask.shape)} and the picture {w}x{h}: give a mask (H, W) of the '
-            'size of the picture'
+            f'the {what} is {_size(mask.shape)} and the picture {w}x{h}: give a {what} (H, W) of '
+            'the size of the picture'
         )
-    if mask.dtype.kind == 'f':
-        # rounding may leave the interval
-        if not np.isfinite(mask).all() or mask.min() < -1e-3 or mask.max() > 1 + 1e-3:
-            raise ValueError(
-                f'a mask of fractions is a probability in [0, 1], got {mask.min():.3g} to '
-                f'{mask.max():.3g}'
-            )
-    elif mask.dtype.kind not in 'bui' or mask.ndim != 2 or mask.min(initial=0) < 0:
+    if mask.ndim == 3 and (mask.dtype.kind != 'f' or len(mask) < 2):
         raise ValueError(
-            f'a mask holds labels (H, W) from 0, or probabilities; got {mask.dtype} '
-            f'{mask.shape} from {mask.min(initial=0)}'
+            f'a {what} (K, H, W) holds the probabilities of two classes or more, got {mask.dtype} '
+            f'{mask.shape}: give one (H, W)'
+        )
+    low, high = mask.min(), mask.max()
+    if mask.dtype.kind == 'f':
+        # rounding may leave the interval; NaN is in none
+        if not (low >= -1e-3 and high <= 1 + 1e-3):
+            raise ValueError(
+                f'a {what} of fractions is a probability in [0, 1], got {low:.3g} to {high:.3g}'
+            )
+    elif low < 0 or high > LARGEST_LABEL:
+        raise ValueError(
+            f'a {what} holds labels from 0 to {LARGEST_LABEL}, got {low} to {high}: number the '
+            'objects from 1'
         )
     return mask
 
 
 def _size(shape: Sequence[int]) -> str:
-    return 'x'.join(map(str, shape[::-1])) if len(shape) > 1 else f'a row of {shape}'
+    return 'x'.join(map(str, shape[::-1])) if len(shape) > 1 else f'of the shape {tuple(shape)}'
 
 
 def as_labels(mask: NDArray) -> NDArray[np.int64]:

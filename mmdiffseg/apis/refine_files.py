@@ -14,7 +14,7 @@ from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import find_sources
 from mmdiffseg.apis.segmenter import Segmenter
 from mmdiffseg.apis.settings import changed
-from mmdiffseg.datasets.files import read_json
+from mmdiffseg.datasets.files import read_json, read_parts
 from mmdiffseg.datasets.transforms.load_instance_union import compress
 from mmdiffseg.models.refine import MaskRefiner, Target, whole_probability
 
@@ -44,6 +44,7 @@ def refine_folder(
     Raises:
         FileNotFoundError: A picture has no mask.
         FileExistsError: A mask is there already, or the pictures or given masks are.
+        ValueError: A mask does not fit its picture; the sentence names it.
     """
     for given in (images, masks):
         if Path(out).resolve() == Path(given).resolve():
@@ -57,7 +58,10 @@ def refine_folder(
                 f'{target} exists: choose another folder, or replace it by overwrite=True'
             )
         given = read_mask(path)
-        labels = segmenter.refine(source, given, **options).labels
+        try:
+            labels = segmenter.refine(source, given, **options).labels
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
         if given.max(initial=0) == 255 and set(np.unique(given).tolist()) <= {0, 255}:
             labels = labels * np.uint8(255)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +87,7 @@ def refine_coco(
     seed: int | None = None,
     **options,
 ) -> int:
-    """Refine the masks of a COCO file, annotations or results, all of a picture in one batch.
+    """Refine the masks of a COCO file, annotations or results, those of a picture in batches.
 
     ``segmentation`` (as compressed run lengths), ``area`` and ``bbox`` change; everything else,
     scores and crowds included, is written as it was.
@@ -105,7 +109,7 @@ def refine_coco(
     Raises:
         FileExistsError: The file to write is there already.
         FileNotFoundError: A picture is missing.
-        ValueError: The model is not a refiner.
+        ValueError: The model is not a refiner, or the file is not of COCO's format.
     """
     model = segmenter.model
     if not isinstance(model, MaskRefiner):
@@ -115,6 +119,8 @@ def refine_coco(
     if Path(out).exists() and not overwrite:
         raise FileExistsError(f'{out} exists: choose another name, or overwrite=True')
     content = read_json(annotations)
+    if not isinstance(content, list):
+        content = read_parts(annotations, 'images', 'annotations')
     rows = content if isinstance(content, list) else content['annotations']
     files = _picture_files(images, content)
     by_picture = defaultdict(list)
@@ -127,21 +133,25 @@ def refine_coco(
         pixels = source.read().pixels
         h, w = pixels.shape[:2]
         image = model.prepare_picture(pixels)
-        targets = [
-            Target(
-                image=image,
-                mask=image.new_tensor(coco.decode(compress(row['segmentation'], h, w))) > 0,
-                name=f'{source.name}/{row.get("id", k)}',
-            )
-            for k, row in enumerate(found)
-        ]
-        with changed(model, generations=generations, seed=seed):
-            answers = model.refine(targets, **options)
-        for row, target, one in zip(found, targets, answers, strict=True):
-            if one is not None:
-                mask = whole_probability(target.mask, one) >= 0.5
-                row.update(_coco_row(mask.cpu().numpy()))
-                refined += 1
+        # in groups, because a mask of every object is as large as the picture
+        at_once = model.decode_head.max_batch or len(found)
+        for first in range(0, len(found), at_once):
+            group = found[first : first + at_once]
+            targets = [
+                Target(
+                    image=image,
+                    mask=image.new_tensor(coco.decode(compress(row['segmentation'], h, w))) > 0,
+                    name=f'{source.name}/{row.get("id", first + k)}',
+                )
+                for k, row in enumerate(group)
+            ]
+            with changed(model, generations=generations, seed=seed):
+                answers = model.refine(targets, **options)
+            for row, target, one in zip(group, targets, answers, strict=True):
+                if one is not None:
+                    mask = whole_probability(target.mask, one) >= 0.5
+                    row.update(_coco_row(mask.cpu().numpy()))
+                    refined += 1
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(json.dumps(content))
     return refined
@@ -150,7 +160,13 @@ def refine_coco(
 def _picture_files(folder: str | os.PathLike, content: dict | list):
     if isinstance(content, dict):
         names = {image['id']: image['file_name'] for image in content['images']}
-        return lambda number: Path(folder) / names[number]
+
+        def named(number: int) -> Path:
+            if number not in names:
+                raise ValueError(f'the image {number} of an annotation is not among the images')
+            return Path(folder) / names[number]
+
+        return named
     by_number = {int(path.stem): path for path in Path(folder).iterdir() if path.stem.isdigit()}
 
     def find(number: int) -> Path:

@@ -216,7 +216,8 @@ class Segmenter:
 
         Args:
             image: One picture, see :meth:`__call__`.
-            mask: Labels (H, W), bools, 0 and 255, fractions, or class probabilities (K, H, W).
+            mask: Labels (H, W), bools, 0 and 255, fractions, class probabilities (K, H, W), or a
+                file of labels.
             keep: Pixels (H, W), bool, in which the mask is right, such as those of clicks.
             strength: How far to go, in (0, 1]; by default what is known of the model, or of a
                 refiner 1. Without either the model cannot.
@@ -232,6 +233,8 @@ class Segmenter:
 
         options = dict(keep=keep, strength=strength, mode=mode, steps=steps)
         asked = dict(generations=generations, seed=seed)
+        if not is_single(image):
+            raise ValueError('a mask is refined in one picture: give one, or see refine_folder')
         if not refines_itself(self.task, strength):
             return refine_instead(self, image, mask, **options, **asked)
         (source,) = find_sources(image)

@@ -49,7 +49,8 @@ def follow(
         The frame, and what is known of it under the names of :class:`Result`.
 
     Raises:
-        ValueError: ``flow`` is unknown, a refiner has no first mask, or the model makes no labels.
+        ValueError: ``flow`` is unknown, a refiner has no first mask or frames of several sizes, or
+            the model makes no labels.
     """
     if flow is not None and flow not in FLOWS:
         raise ValueError(f'flow must be one of {FLOWS} or None, got {flow!r}')
@@ -64,6 +65,11 @@ def follow(
     for number, source in enumerate(sources):
         picture = source.read()
         notes = []
+        if before is not None and before.shape != picture.pixels.shape and not finds:
+            raise ValueError(
+                f'frame {number} is {_size(picture.pixels)}, the one before {_size(before)}: a '
+                'refiner follows a mask through frames of one size'
+            )
         if before is not None and is_cut(before, picture.pixels):
             notes = [f'frame {number} begins a new scene']
             given = None if finds else given
@@ -84,6 +90,10 @@ def follow(
         yield picture, {**answer, 'notes': notes}
         # probabilities keep what a label map would round away
         before, given = picture.pixels, answer.get('probability', answer['labels'])
+
+
+def _size(pixels: NDArray) -> str:
+    return f'{pixels.shape[1]}x{pixels.shape[0]}'
 
 
 def is_cut(before: NDArray, after: NDArray) -> bool:

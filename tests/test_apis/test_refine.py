@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmdiffseg.apis.refine import as_labels, check_given
 from mmdiffseg.diffusion import Preconditioner
@@ -85,12 +86,35 @@ def test_a_large_picture_takes_patches(refiner):
         (np.zeros((48, 64, 3), np.uint8), 'the mask is 3x64x48 and the picture 64x48'),
         (np.full((48, 64), 3.0), r'a probability in \[0, 1\], got 3 to 3'),
         (np.full((48, 64), np.nan), r'a probability in \[0, 1\]'),
-        (np.full((48, 64), -1), 'a mask holds labels'),
+        (np.full((48, 64), -1), 'a mask holds labels from 0 to 65535, got -1 to -1'),
+        (np.full((48, 64), 70000), 'a mask holds labels from 0 to 65535, got 70000 to 70000'),
+        (square(1, np.float32)[None], r'two classes or more, got float32 \(1, 48, 64\)'),
+        (square()[None], r'two classes or more, got uint8 \(1, 48, 64\)'),
+        (None, 'a mask is an array .*; got NoneType of object'),
+        (square().astype(str), 'a mask is an array .*; got ndarray of <U'),
+        (np.zeros(5), r'the mask is of the shape \(5,\) and the picture 64x48'),
     ],
 )
 def test_bad_masks(refiner, picture, mask, sentence):
     with pytest.raises(ValueError, match=sentence):
         refiner.refine(picture, mask)
+
+
+def test_a_mask_may_be_a_file(refiner, picture, tmp_path):
+    Image.fromarray(square(255)).save(tmp_path / 'mask.png')
+    expected = refiner.refine(picture, square()).labels
+    for path in (tmp_path / 'mask.png', str(tmp_path / 'mask.png')):
+        assert np.array_equal(refiner.refine(picture, path).labels, expected)
+    Image.fromarray(picture).save(tmp_path / 'picture.png')
+    with pytest.raises(ValueError, match='picture.png is a picture of mode RGB'):
+        refiner.refine(picture, tmp_path / 'picture.png')
+
+
+def test_other_bad_input(refiner, picture):
+    with pytest.raises(ValueError, match='the map of kept pixels is 64x3 and the picture 64x48'):
+        refiner.refine(picture, square(), keep=square(True, bool)[:3])
+    with pytest.raises(ValueError, match='a mask is refined in one picture'):
+        refiner.refine([picture, picture], square())
 
 
 def test_a_refiner_needs_a_mask(refiner, picture):

@@ -43,6 +43,9 @@ def test_a_folder_of_masks(refiner, folder):
     with pytest.raises(FileExistsError, match='a.png exists'):
         list(refine_folder(refiner, **options))
     assert len(list(refine_folder(refiner, **options, overwrite=True, steps=1))) == 2
+    Image.fromarray(values[:20]).save(folder / 'masks/a.png')
+    with pytest.raises(ValueError, match='a.png: the mask is 64x20 and the picture 64x48'):
+        list(refine_folder(refiner, **options, overwrite=True))
     (folder / 'masks/a.png').unlink()
     with pytest.raises(FileNotFoundError, match='a.jpg has no mask'):
         list(refine_folder(refiner, **options, overwrite=True))
@@ -72,8 +75,21 @@ def test_annotations_in_and_out(refiner, folder):
         assert mask.shape == (48, 64) and after['area'] == mask.sum()
         assert after['bbox'] == coco.toBbox(after['segmentation']).tolist()
         assert after['id'] == before['id'] and after.get('score') == before.get('score')
+    options = dict(images=folder / 'images', annotations=source, out=out)
     with pytest.raises(FileExistsError, match='out.json exists'):
-        refine_coco(refiner, images=folder / 'images', annotations=source, out=out)
+        refine_coco(refiner, **options)
+    # one mask at a time
+    refiner.model.decode_head.max_batch = 1
+    refine, sizes = refiner.model.refine, []
+    refiner.model.refine = lambda t, **how: sizes.append(len(t)) or refine(t, **how)
+    refine_coco(refiner, **options, steps=2, overwrite=True)
+    assert json.loads(out.read_text()) == found and sizes == [1, 1, 1]
+    source.write_text(json.dumps(dict(images=[], annotations=rows)))
+    with pytest.raises(ValueError, match='the image 3 of an annotation is not among the images'):
+        refine_coco(refiner, **options, overwrite=True)
+    source.write_text(json.dumps(dict(annotations=rows)))
+    with pytest.raises(ValueError, match='in.json holds no images'):
+        refine_coco(refiner, **options, overwrite=True)
 
 
 def test_results_find_their_pictures_by_number(refiner, folder):

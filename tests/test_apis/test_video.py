@@ -78,6 +78,8 @@ def test_a_refiner_follows_a_mask(load_untrained):
     model.model.test_cfg.update(size=32)
     results = list(model.video([frame(10), frame(12)], square(10), flow='dis'))
     assert [result.labels.shape for result in results] == [(48, 64)] * 2
+    with pytest.raises(ValueError, match='frame 1 is 64x40, the one before 64x48'):
+        list(model.video([frame(10), frame(12)[:40]], square(10)))
     with pytest.raises(ValueError, match='give first_mask'):
         list(model.video([frame(10)]))
     with pytest.raises(ValueError, match="flow must be one of .*, got 'raft'"):

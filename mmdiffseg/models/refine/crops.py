@@ -71,9 +71,14 @@ def outline_boxes(mask: Tensor, side: int) -> list[Box]:
     pixels there.
     """
     h, w = mask.shape
-    ys, xs = outline(mask).nonzero(as_tuple=True)
+    around = mask_box(mask)
+    if around is None:
+        return []
+    left, top, *_ = around = widen(around, 1, (h, w))
+    ys, xs = outline(cut(mask, around)).nonzero(as_tuple=True)
     if not len(ys):
         return []
+    ys, xs = ys + top, xs + left
     cell = max(side // 2, 1)
     across = -(-w // cell)
     cells, which = ((ys // cell) * across + xs // cell).unique(return_inverse=True)
