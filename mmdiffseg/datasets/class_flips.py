@@ -1,5 +1,8 @@
 """Data sets whose switchable classes have twins; pipelines flip them by ``FlipClasses``."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from mmdiffseg.datasets.camvid import CamVidDataset
 from mmdiffseg.datasets.cityscapes import CityscapesDataset
 from mmdiffseg.registry import DATASETS
@@ -24,8 +27,36 @@ class CamVidFlipsDataset(CamVidDataset):
 
 @DATASETS.register_module()
 class CityscapesFlipsDataset(CityscapesDataset):
-    """Cityscapes with the twins of Probabilistic U-Net: labels 19 to 23."""
+    """Cityscapes with the twins of Probabilistic U-Net: labels 19 to 23.
+
+    Args:
+        cities: Take the images of these alone; None takes all.
+        **kwargs: Arguments of mmseg's ``CityscapesDataset``.
+    """
 
     METAINFO = _with_twins(
         CityscapesDataset.METAINFO, 'sidewalk', 'person', 'car', 'vegetation', 'road'
     )
+
+    def __init__(self, *, cities: Sequence[str] | None = None, **kwargs) -> None:
+        self.cities = cities
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the images and their labels.
+
+        Raises:
+            FileNotFoundError: A city has no images.
+        """
+        samples = super().load_data_list()
+        if self.cities is None:
+            return samples
+        found = [Path(sample['img_path']).parent.name for sample in samples]
+        missing = [city for city in self.cities if city not in found]
+        if missing:
+            raise FileNotFoundError(
+                f'{type(self).__name__}: no images of {missing[0]} in '
+                f'{self.data_prefix["img_path"]}, which has {", ".join(sorted(set(found)))}: '
+                'correct cities'
+            )
+        return [s for s, city in zip(samples, found, strict=True) if city in self.cities]

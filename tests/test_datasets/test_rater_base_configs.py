@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,10 @@ def base(request, tmp_path):
         weights = dict.fromkeys('ab', dict(mode01=0.25, mode02=0.75))
         (tmp_path / f'weights_{split}.json').write_text(json.dumps(weights))
     cfg = Config.fromfile(BASES / f'{request.param}.py')
+    for city in {*cfg.get('train_cities', ()), *cfg.get('val_cities', ())} - {'ulm'}:
+        for folder in (images, *labels):
+            ulm = tmp_path / folder.format('train')
+            shutil.copytree(ulm, ulm.parent / city)
     for split in SPLITS:
         loader = cfg[f'{split}_dataloader']
         loader.dataset.data_root = str(tmp_path)
@@ -65,6 +70,20 @@ def test_trains_on_one_label_map(base):
     batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
     for image, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
         assert image.shape[1:] == sample.gt_sem_seg.data.shape[1:] == tuple(cfg.crop_size)
+
+
+@pytest.mark.parametrize('base', ['cityscapes_flips'], indirect=True)
+def test_three_cities_of_the_training_images_validate(base):
+    cfg, _ = base
+    counts = {}
+    for split in SPLITS:
+        dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+        counts[split] = len(dataset)
+    assert counts == dict(train=15 * 2, val=3 * 2, test=2)
+    assert not set(cfg.train_cities) & set(cfg.val_cities)
+    wrong = dict(cfg.val_dataloader.dataset, cities=['ulm', 'berlin'])
+    with pytest.raises(FileNotFoundError, match='no images of berlin in .*which has aachen'):
+        DATASETS.build(wrong)
 
 
 def test_raters_score_each_other(base):

@@ -1,8 +1,26 @@
 # Cityscapes at 512x256 whose classes flip to twins by themselves (Kohl et al., 2018): 32 modes.
-# Their split trains on 15 cities, validates on Darmstadt, Moenchengladbach and Ulm, tests on `val`.
+# Their split: three of the training cities validate, `val` tests.
 dataset_type = 'mmdiffseg.CityscapesFlipsDataset'
 data_root = 'data/cityscapes'
 crop_size = (256, 512)
+val_cities = ('darmstadt', 'monchengladbach', 'ulm')
+train_cities = (
+    'aachen',
+    'bochum',
+    'bremen',
+    'cologne',
+    'dusseldorf',
+    'erfurt',
+    'hamburg',
+    'hanover',
+    'jena',
+    'krefeld',
+    'strasbourg',
+    'stuttgart',
+    'tubingen',
+    'weimar',
+    'zurich',
+)
 flips = dict(
     type='mmdiffseg.FlipClasses',
     twins=[(1, 19), (11, 20), (13, 21), (8, 22), (0, 23)],
@@ -35,6 +53,7 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+        cities=train_cities,
         pipeline=train_pipeline,
     ),
 )
@@ -46,11 +65,23 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
+        data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+        cities=val_cities,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
 val_evaluator = dict(
     type='mmdiffseg.DistributionMetric',
     classes=[0, 1, 8, 11, 13, 19, 20, 21, 22, 23],
