@@ -93,7 +93,7 @@ def describe_readout(model: nn.Module) -> dict:
             scale=head.label_encoder.scale,
             threshold=model.test_cfg.get('threshold', 0.5),
         )
-    measure = model.test_cfg.get('uncertainty') if head is not None else None
+    measure = (getattr(model, 'test_cfg', None) or {}).get('uncertainty')
     if isinstance(model, StochasticSegmentor):
         return dict(kind='samples', classes=head.num_classes, uncertainty=measure or 'entropy')
     if isinstance(model, DepthEstimator) and isinstance(head, DiffusionHead):
@@ -109,7 +109,7 @@ def describe_readout(model: nn.Module) -> dict:
     if type(model) not in (EncoderDecoder, DiffusionEncoderDecoder):
         raise TypeError(
             f'{type(model).__name__} cannot be exported: what can is an EncoderDecoder of mmseg, '
-            'plain or around a head that diffuses'
+            'plain or around a head that diffuses, DFormer in a Mask2Former, and Ref LDM-Seg'
         )
     ours = isinstance(model, DiffusionEncoderDecoder)
     known = dict(classes=head.num_classes, uncertainty=(measure or 'entropy') if ours else None)
