@@ -21,9 +21,9 @@ val_dataloader = dict(num_workers=1)
 test_dataloader = dict(num_workers=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=400, end=800),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=200, end=400),
 ]
-train_cfg = dict(max_iters=800, val_interval=800)
+train_cfg = dict(max_iters=400, val_interval=400)
 custom_hooks = [
     dict(type='mmdiffseg.SeedEachIterationHook'),
     dict(type='mmdiffseg.UpdateEMAHook', momentum=1e-2),

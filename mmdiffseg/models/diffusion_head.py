@@ -19,7 +19,7 @@ from torch import Tensor
 from mmdiffseg.diffusion.draws import Draws, check_seed, noise_name
 from mmdiffseg.diffusion.samplers import Chain
 from mmdiffseg.diffusion.start import Start, resize_start
-from mmdiffseg.models.explained_arguments import ExplainsArguments
+from mmdiffseg.models.explained_arguments import ExplainsArguments, check_whole
 from mmdiffseg.models.labels import given_probabilities
 from mmdiffseg.models.memory import check_chain
 from mmdiffseg.registry import LABEL_ENCODERS, NOISE_SCHEDULES, SAMPLERS
@@ -75,7 +75,7 @@ class DiffusionHead(ExplainsArguments):
             max_batch: Most maps to denoise at once; None sets no bound.
             seed: Seed of the noise drawn at test time.
         """
-        _check_whole(steps=steps)
+        check_whole(steps=steps)
         self.noise_schedule = NOISE_SCHEDULES.build(noise_schedule)
         self.label_encoder = self._build_label_encoder(label_encoder)
         self.diffusion_sampler = SAMPLERS.build(
@@ -92,7 +92,7 @@ class DiffusionHead(ExplainsArguments):
 
     def set_generations(self, generations: int, *, max_batch: int | None, seed: int) -> None:
         """Check and keep how many generations to make; see :meth:`build_diffusion`."""
-        _check_whole(generations=generations, max_batch=max_batch, seed=seed)
+        check_whole(generations=generations, max_batch=max_batch, seed=seed)
         if generations < 1:
             raise ValueError(f'generations must be at least 1, got {generations}')
         if max_batch is not None and max_batch < 1:
@@ -396,9 +396,3 @@ class DiffusionHead(ExplainsArguments):
         """Sample the output (B, K, h, w) from features, with the noise of nameless images."""
         metas = [{}] * len(inputs[0])
         return self.summarise(self.chains(inputs, metas), len(metas))
-
-
-def _check_whole(**settings: int | None) -> None:
-    for name, value in settings.items():
-        if value is not None and type(value) is not int:
-            raise ValueError(f'{name} must be a whole number, got {value!r}')

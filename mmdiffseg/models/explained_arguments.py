@@ -22,3 +22,14 @@ class ExplainsArguments:
                 'a base config with another head, add _delete_=True to the head in your config'
             )
         return super().__new__(cls)
+
+
+def check_whole(**settings: int | None) -> None:
+    """Refuse settings that are neither whole numbers nor None.
+
+    Raises:
+        ValueError: One of them is something else.
+    """
+    for name, value in settings.items():
+        if value is not None and type(value) is not int:
+            raise ValueError(f'{name} must be a whole number, got {value!r}')
