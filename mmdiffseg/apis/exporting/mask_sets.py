@@ -109,7 +109,7 @@ def mask_set_graph(
     grid = dict(fine=fine, coarse=coarse, stride=head.strides[0], noise_size=head.noise_size)
     return graph, dict(
         kind='mask_sets',
-        integer_times=True,
+        integer_times=not t.is_floating_point(),
         stochastic=head.diffusion_sampler.stochastic,
         grid=grid,
     )

@@ -121,7 +121,7 @@ def differ(segmenter, head):
 
     features = head.pixel_decoder.mask_feature
     features.bias.data -= seen(features)[1].mean(dim=(0, 2, 3))
-    for layer, size in ((head.mask_embed[-1], 4.0), (head.cls_embed, 4.0)):
+    for layer, size in ((head.mask_embed[-1], 0.3), (head.cls_embed, 2.0)):
         (queries,), _ = seen(layer)  # (Q, C)
         centre = queries.mean(dim=0)
         factor = size / (queries - centre).norm(dim=1).mean()
@@ -138,7 +138,7 @@ def check(segmenter, runtime, size, **settings):
     """The two say the same of a picture."""
     expected, found = (model(picture(*size), **settings) for model in (segmenter, runtime))
     assert found.labels.shape == size and found.labels.dtype == expected.labels.dtype
-    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert (found.labels == expected.labels).mean() > 0.999  # rounding may decide a pixel
     for name in ('probability', 'uncertainty'):
         wanted = getattr(expected, name)
         if wanted is None:
@@ -147,21 +147,30 @@ def check(segmenter, runtime, size, **settings):
             np.testing.assert_allclose(getattr(found, name), wanted, atol=1e-4)
     assert (expected.segments is None) == (found.segments is None)
     for one, other in zip(found.segments or (), expected.segments or (), strict=True):
-        assert one.label == other.label and (one.mask == other.mask).all()
+        assert one.label == other.label and (one.mask == other.mask).mean() > 0.999
         assert one.score == other.score or abs(one.score - other.score) < 1e-4
     return expected
 
 
 def test_a_runtime_merges_the_masks_that_the_model_merges(tmp_path):
-    segmenter = build(maps=2)
+    segmenter = build(scope='mmdet', maps=2)
     # a fixed size is exported sooner, and both pictures are padded to it anyway
     folder = export(segmenter, tmp_path / 'model', steps=[1], size=(64, 64))
     runtime = load(folder, threads=1)
-    said = [check(segmenter, runtime, size) for size in ((33, 51), (64, 40))]
-    assert all(len(np.unique(one.labels)) > 1 for one in said)
-    check(segmenter, runtime, (33, 51), steps=1, generations=2, seed=3)
-    segmenter.model.decode_head.noise_size = runtime.loop['grid']['noise_size'] = 'padded'
+    for size in ((33, 51), (64, 40)):
+        assert check(segmenter, runtime, size).segments
+    check(segmenter, runtime, (33, 51), steps=1, seed=3)
+    segmenter.model.panoptic_head.noise_size = runtime.loop['grid']['noise_size'] = 'padded'
     check(segmenter, runtime, (33, 51))
+
+
+@pytest.mark.recipe
+def test_classes_of_pixels(tmp_path):
+    segmenter = build()
+    runtime = load(export(segmenter, tmp_path / 'model', steps=[1]), threads=1)
+    for size in ((33, 51), (130, 77)):
+        check(segmenter, runtime, size)
+    check(segmenter, runtime, (33, 51), steps=1, generations=2, seed=3)
 
 
 @pytest.mark.recipe
