@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 
 from mmdiffseg.engine import launch
+from mmdiffseg.engine.allocator import keep_freed_memory
 from mmdiffseg.engine.config_checks import check_settings
 
 BAD_INPUT = (
@@ -105,6 +106,7 @@ def run(
         main: What the tool does with its arguments.
         parse_args: Reads them.
     """
+    keep_freed_memory()
     _end_in_a_sentence(lambda: main(parse_args()), debug='--debug' in sys.argv)
 
 
