@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mmdiffseg.apis.segments import read_instances, read_panoptic
@@ -62,7 +64,7 @@ class MaskClasses(Classes):
         tracker, slots = self._tracker(), Slots(every_step=self.options['every_step'])
         for step, last in with_ends(chains):
             if tracker is not None:
-                tracker.add(step, last=last)
+                tracker.add(_with_scores(step), last=last)
             slots.add(step, last=last)
         cls_scores, masks, generations = slots.gathered()
         maps = [class_scores(cls_scores, resize(masks)) / generations]
@@ -72,6 +74,15 @@ class MaskClasses(Classes):
 
     def _probability(self, maps: np.ndarray) -> np.ndarray:
         return maps / maps.sum(axis=0).clip(min=1e-6)
+
+
+def _with_scores(step: Step) -> Step:
+    """A step with the scores of all classes as its output, and their probability."""
+    scores = np.stack(
+        [class_scores(*slots) for slots in zip(step.cls_scores, step.masks, strict=True)]
+    )
+    total = scores.sum(axis=1, keepdims=True).clip(min=1e-6)
+    return replace(step, output=scores, probability=scores / total)
 
 
 class Objects(Readout):

@@ -37,8 +37,8 @@ class MaskSetGraph(Graph):
     """One call of DFormer's decoder.
 
     From z_t on the grid (rows, Q, n, m), t (1,), the grid (rows, ...) and the context to
-    ``cls_scores`` (rows, Q, K + 1), ``masks`` (rows, Q, h, w), and ``x0`` on the grid; also the
-    class scores ``output`` (rows, K, h, w) and their ``probability`` if they are wanted.
+    ``cls_scores`` (rows, Q, K + 1), ``masks`` (rows, Q, h, w), and ``x0`` on the grid. Masks stay
+    logits: onnxruntime's sigmoid ends at 1e-8, and where no mask is on, smaller numbers decide.
 
     Args:
         head: The head.
@@ -46,7 +46,6 @@ class MaskSetGraph(Graph):
         z_t: An example.
         t: An example.
         grid: An example.
-        scores: Whether class scores are wanted.
     """
 
     def __init__(
@@ -56,13 +55,10 @@ class MaskSetGraph(Graph):
         z_t: Tensor,
         t: Tensor,
         grid: MaskGrid,
-        *,
-        scores: bool,
     ) -> None:
         super().__init__()
         self.head = head
         self.packing = packing
-        self.scores = scores
         axes = dict(rows=grid.rows._asdict(), columns=grid.columns._asdict())
         places = [axes[axis][part] for axis, part in (name.split('_') for name in AXES)]
         self.inputs = ('z_t', 't', *AXES, *packing.names)
@@ -76,11 +72,7 @@ class MaskSetGraph(Graph):
         context = self.packing.put(tensors, ())._replace(grid=GivenGrid(places))
         output = self.head.denoise(z_t, t, context.repeat(z_t.shape[0]))
         x0 = context.grid.spread(self.head.label_encoder.encode_output(output.masks))
-        named = dict(cls_scores=output.cls_scores, masks=output.masks, x0=x0)
-        if self.scores:
-            named['output'] = self.head.class_maps(output)
-            named['probability'] = self.head.probabilities(output)
-        return named
+        return dict(cls_scores=output.cls_scores, masks=output.masks, x0=x0)
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """See :class:`Graph`."""
@@ -101,7 +93,7 @@ def mask_set_graph(
     draws = GridDraws(Draws(generator=generator), grid)
     z_t = draws.normal('start', (rows, shape[0], *grid.shape))
     packing = Packing(context)
-    graph = MaskSetGraph(head, packing, z_t, t, grid, scores=bool(readout.get('uncertainty')))
+    graph = MaskSetGraph(head, packing, z_t, t, grid)
     fine, coarse = (
         next(name for name, each in zip(packing.names, packing.tensors, strict=True) if each is x)
         for x in (context.pixel_features, context.level_features[0])
