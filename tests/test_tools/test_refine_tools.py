@@ -156,3 +156,12 @@ def test_bad_input(world, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, 'strength_curve', 'a', *data, '--out', world)
     assert 'is not a model folder' in capsys.readouterr().err
+
+
+def test_batches_find_the_masks_of_one_crop_at_a_time(monkeypatch, capsys):
+    small = ['--objects', 2, '--size', 48, 64, '--max-batch', 1, 2, '--runs', 1, '--warmup', 0]
+    run(monkeypatch, 'refine_cost', 'refiner', *small)
+    rows = [line.split('|') for line in capsys.readouterr().out.splitlines() if '|' in line]
+    found = [[cell.strip() for cell in row[1:-1]] for row in rows[1:]]
+    assert [row[:2] for row in found] == [[m, n] for m in ('object', 'patches') for n in '12']
+    assert all(row[-1] == '0' for row in found)
