@@ -31,6 +31,7 @@ model = dict(
         in_channels=96,
         channels=96,
         num_classes=7,
+        label_encoder=dict(type='mmdiffseg.ClassEmbeddingEncoder', scale=0.01),
         generations=16,
         denoiser=dict(
             type='mmdiffseg.DeformableMapDecoder', num_layers=6, num_heads=8, feedforward_ratio=4

@@ -83,6 +83,10 @@ class DDPHead(DDPBaseHead):
             raise ValueError(f"accumulation must be False or 'prob', got {accumulation!r}")
         if self_aligned not in (False, True):
             raise ValueError(f'self_aligned must be True or False, got {self_aligned!r}')
+        if 'type' not in label_encoder:
+            raise ValueError(
+                f'label_encoder={dict(label_encoder)} names no type, such as ClassEmbeddingEncoder'
+            )
         if LABEL_ENCODERS.get(label_encoder['type']).learned:
             label_encoder = {'channels': channels, **label_encoder}
         check_sample_range(sample_range)

@@ -270,6 +270,7 @@ def test_ablations_train_and_predict(encoder, schedule):
             r'sample_range must be \(low, high\) with 0 <= low < high <= 1, got \(0.5, 0.2\)',
         ),
         (dict(accumulation='logits'), "accumulation must be False or 'prob', got 'logits'"),
+        (dict(label_encoder=dict(reencode='soft')), r"\{'reencode': 'soft'\} names no type"),
     ],
 )
 def test_impossible_settings_are_refused(options, message):
