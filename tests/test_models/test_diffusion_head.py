@@ -151,7 +151,14 @@ def test_heads_take_every_solver(kind, sampler, schedule):
 
 def test_a_continuous_schedule_needs_a_number_of_steps():
     with pytest.raises(ValueError, match='LinearInterpolant is continuous: give a number'):
-        MODELS.build(ConfigDict(HEADS['segdiff'], noise_schedule=FLOW, steps=None))
+        MODELS.build(
+            ConfigDict(
+                HEADS['segdiff'],
+                noise_schedule=FLOW,
+                diffusion_sampler=dict(type='EulerSampler'),
+                steps=None,
+            )
+        )
 
 
 def test_ddp_encodes_its_output_as_it_is_asked_to():
