@@ -93,6 +93,12 @@ def load(
     return Segmenter(model=model, config=config, meta=meta, device=device, precision=precision)
 
 
+def load_given(text: str) -> 'Segmenter':
+    """Load the model that a command line names: see :func:`load`, or ``CONFIG,CHECKPOINT``."""
+    config, found, checkpoint = text.partition(',')
+    return load(config=config, checkpoint=checkpoint) if found else load(text)
+
+
 def _read_checkpoint(file: str | os.PathLike) -> dict:
     from mmdiffseg.compat.checkpoint import load_checkpoint_file
 

@@ -11,8 +11,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory, instead of giving large blocks back to the system.
 
     On a CPU a network frees and takes maps of many megabytes at every layer. Blocks of this size
-    come straight from the system, which clears each page again: the shipped model of nuclei spends
-    40 % of its time on that at 512 x 512 pixels. In return a process stays as large as it once was.
+    come straight from the system, which clears each page again; docs/export.md has measured it. In
+    return a process stays as large as it once was.
 
     Our commands call this. A program of your own may call it once, before it predicts.
 

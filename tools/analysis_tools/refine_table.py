@@ -24,7 +24,7 @@ from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
 from prettytable import PrettyTable
 
-from mmdiffseg.apis.load import load
+from mmdiffseg.apis.load import load_given
 from mmdiffseg.apis.masks import read_mask, resize_labels
 from mmdiffseg.apis.pictures import find_sources
 from mmdiffseg.apis.segmenter import Segmenter
@@ -78,15 +78,9 @@ def parse_args() -> Namespace:
     return args
 
 
-def load_model(text: str) -> Segmenter:
-    """Load a refiner from a folder, or from CONFIG,CHECKPOINT."""
-    config, found, checkpoint = text.partition(',')
-    return load(config=config, checkpoint=checkpoint) if found else load(text)
-
-
 def methods(args: Namespace) -> dict[str, Callable[[NDArray, NDArray], NDArray]]:
     """What makes a mask (H, W), bool, of a picture and a coarse mask, by the name of its row."""
-    model = load_model(args.model)
+    model = load_given(args.model)
 
     def refined(segmenter: Segmenter, **options) -> Callable[[NDArray, NDArray], NDArray]:
         def refine(image: NDArray, mask: NDArray) -> NDArray:
@@ -106,7 +100,7 @@ def methods(args: Namespace) -> dict[str, Callable[[NDArray, NDArray], NDArray]]
         'once': refined(model, steps=1),
     }
     if args.twin:
-        found['twin'] = refined(load_model(args.twin))
+        found['twin'] = refined(load_given(args.twin))
     # gains are over the coarse masks
     return {row: make for row, make in found.items() if row in {'coarse', *args.rows}}
 

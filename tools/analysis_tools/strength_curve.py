@@ -23,7 +23,7 @@ from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
 from prettytable import PrettyTable
 
-from mmdiffseg.apis.load import load
+from mmdiffseg.apis.load import load_given
 from mmdiffseg.apis.masks import read_mask, resize_labels
 from mmdiffseg.apis.model_folder import CONFIG
 from mmdiffseg.apis.pictures import find_sources
@@ -83,8 +83,7 @@ def mean_iou(counts: NDArray) -> float:
 
 def measure(args: Namespace) -> list[dict]:
     """MIoU of every strength, start and number of steps."""
-    config, found, checkpoint = args.model.partition(',')
-    model = load(config=config, checkpoint=checkpoint) if found else load(args.model)
+    model = load_given(args.model)
     classes = len(model.meta['classes'])
     everything = list(pairs(args))
     if len(everything) < 2:

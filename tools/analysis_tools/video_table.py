@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from prettytable import PrettyTable
 from tqdm import tqdm
 
-from mmdiffseg.apis.load import load
+from mmdiffseg.apis.load import load_given
 from mmdiffseg.apis.masks import read_mask
 from mmdiffseg.apis.pictures import Source, find_sources
 from mmdiffseg.apis.segmenter import Segmenter
@@ -117,8 +117,7 @@ def score(masks: list[NDArray], truths: list[NDArray]) -> dict[str, float | None
 
 def measure(args: Namespace) -> list[dict]:
     """Scores of every way on every video."""
-    config, found, checkpoint = args.model.partition(',')
-    model = load(config=config, checkpoint=checkpoint) if found else load(args.model)
+    model = load_given(args.model)
     records = []
     for video in args.videos:
         frames = list(islice(find_sources(args.images / video), args.frames))

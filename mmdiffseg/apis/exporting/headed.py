@@ -19,7 +19,6 @@ from mmdiffseg.apis.exporting.describe import (
 from mmdiffseg.apis.exporting.graphs import (
     DrawGraph,
     EncoderGraph,
-    Graph,
     Packing,
     PlainGraph,
     StepGraph,
@@ -82,16 +81,14 @@ class HeadedPlan:
         generator = torch.Generator().manual_seed(0)
         images = [torch.randn(1, 3, *each, generator=generator) for each in sizes]
 
-        def write(name: str, graphs: list[Graph], examples: list[tuple[Tensor, ...]]) -> dict:
-            return store(graphs[0], name=name, example=examples[0], other=examples[1])
-
+        given, other = ((image,) for image in images)
         head = self.head
         if not isinstance(head, DiffusionHead):
-            entry = write('model', [PlainGraph(self.model)], [(image,) for image in images])
+            entry = store(PlainGraph(self.model), name='model', example=given, other=other)
             return dict(kind='plain', graphs=dict(model=entry))
         encoder = EncoderGraph(self.model, images[0])
         encoded = [encoder.encode(image) for image in images]
-        graphs = dict(encoder=write('encoder', [encoder], [(image,) for image in images]))
+        graphs = dict(encoder=store(encoder, name='encoder', example=given, other=other))
         shapes = [shape for _, shape in encoded]
         described = dict(graphs=graphs, map=shape_rule(shapes, sizes))
         make = next(make for kind, make in _STEPS.items() if isinstance(head, kind))
@@ -102,7 +99,8 @@ class HeadedPlan:
             ),
             strict=True,
         )
-        graphs['step'] = write('step', list(steps), [step.example for step in steps])
+        step, at_other = steps
+        graphs['step'] = store(step, name='step', example=step.example, other=at_other.example)
         described.update(more[0])
         if isinstance(head, DirectHead):
             described['draws'] = [

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from mmdiffseg.models.refine.crops import outline
 
 
 def without_islands(samples: Tensor, mask: Tensor) -> Tensor:
@@ -19,10 +20,9 @@ def without_islands(samples: Tensor, mask: Tensor) -> Tensor:
         pixels holds none whose 3 x 3 neighbourhood the outline of the mask crosses.
     """
     given = mask[None].to(samples)  # (1, h, w)
-    outline = F.max_pool2d(given, 3, 1, 1) != -F.max_pool2d(-given, 3, 1, 1)
-    outline = outline[0].cpu().numpy()
+    edge = outline(mask).cpu().numpy()
     lost = []
     for changed in ((samples >= 0.5) != mask).cpu().numpy():
         _, regions = cv2.connectedComponents(changed.astype(np.uint8), connectivity=8)
-        lost.append(changed & ~np.isin(regions, regions[outline & changed]))
+        lost.append(changed & ~np.isin(regions, regions[edge & changed]))
     return torch.where(torch.from_numpy(np.stack(lost)).to(mask.device), given, samples)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
+from mmdiffseg.diffusion.samplers import last_step
 from mmdiffseg.diffusion.start import Start
 from mmdiffseg.models.diffusion_head import sample_key
 from mmdiffseg.models.refine.crops import (
@@ -264,8 +265,7 @@ class MaskRefiner(EncoderDecoder):
             Start(map=torch.cat(masks), strength=strength, keep=keep),
             steps=steps,
         ):
-            for step in chain:
-                last = step
+            last = last_step(chain)
             ends.append(torch.cat([last.x0, last.fine], dim=1))
         # (G B, 2, s, s) -> (B, G, 2, s, s)
         ends = torch.cat(ends).unflatten(0, (-1, len(crops))).transpose(0, 1)
