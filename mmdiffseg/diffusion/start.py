@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,8 @@ class Start:
             the map, corrupted to the time of the step. None keeps none.
 
     Raises:
-        ValueError: ``strength`` is out of its range, or ``keep`` has another shape than the map.
+        ValueError: ``strength`` is no number in its range, or ``keep`` has another shape than the
+            map.
 
     Example:
         >>> start = Start(map=labels, strength=0.3)
@@ -37,8 +39,8 @@ class Start:
     keep: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.strength <= 1:
-            raise ValueError(f'strength must lie in (0, 1], got {self.strength}')
+        if not (isinstance(self.strength, Real) and 0 < self.strength <= 1):
+            raise ValueError(f'strength must lie in (0, 1], got {self.strength!r}')
         expected = (len(self.map), *self.map.shape[-2:])
         if self.keep is not None and tuple(self.keep.shape) != expected:
             raise ValueError(

@@ -104,8 +104,10 @@ def test_kept_pixels_follow_the_map(sampler):
 
 
 def test_starts_are_checked():
-    with pytest.raises(ValueError, match=r'strength must lie in \(0, 1\], got 0'):
-        Start(map=given(), strength=0)
+    for strength in (0, 'half', float('nan')):
+        message = rf'strength must lie in \(0, 1\], got {strength!r}'
+        with pytest.raises(ValueError, match=message):
+            Start(map=given(), strength=strength)
     with pytest.raises(ValueError, match=r'the pixels to keep have the shape \(2, 3, 3\)'):
         Start(map=given(), keep=torch.ones(2, 3, 3, dtype=torch.bool))
 
