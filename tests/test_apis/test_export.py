@@ -36,6 +36,7 @@ DDP = dict(
     steps=2,
     denoiser=dict(type='mmdiffseg.DeformableMapDecoder', num_layers=1, num_heads=4),
 )
+FCN = dict(type='mmseg.FCNHead', in_index=0, channels=8, num_convs=1, num_classes=4)
 HEADS = {
     'categorical': dict(
         STOCHASTIC,
@@ -92,16 +93,26 @@ HEADS = {
     'ddp': dict(DDP, type='mmdiffseg.DDPHead', num_classes=5),
     'ddp-accumulated': dict(DDP, type='mmdiffseg.DDPHead', num_classes=5, accumulation='prob'),
     'depth': dict(DDP, type='mmdiffseg.DDPDepthHead', max_depth=10.0),
-    'plain': dict(
-        type='mmseg.FCNHead', in_channels=3, in_index=0, channels=8, num_convs=1, num_classes=4
-    ),
+    'plain': dict(FCN, in_channels=3),
+    'swin': dict(FCN, in_channels=32),
 }
+BACKBONES = dict(
+    segdiff=dict(type='mmdiffseg.RRDBNet', out_channels=32, num_blocks=1),
+    swin=dict(
+        type='mmdiffseg.SwinTransformer',
+        embed_dims=4,
+        depths=(1, 1, 1, 2),
+        num_heads=(1, 1, 1, 1),
+        out_indices=(3,),
+    ),
+)
 #: the others run with the recipes: an export takes seconds
 FAST = ('categorical', 'common', 'flow', 'segdiff', 'ddp', 'plain')
 HOSTS = dict(
     segdiff='mmdiffseg.SegDiff',
     depth='mmdiffseg.DiffusionDepthEstimator',
     plain='mmseg.EncoderDecoder',
+    swin='mmseg.EncoderDecoder',
 )
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
 
@@ -113,9 +124,6 @@ def build(name, **options):
     if host is None:
         host = 'DiffusionEncoderDecoder' if 'DDP' in head['type'] else 'StochasticSegmentor'
         host = f'mmdiffseg.{host}'
-    backbone = dict(type='mmdiffseg.IdentityBackbone')
-    if name == 'segdiff':
-        backbone = dict(type='mmdiffseg.RRDBNet', out_channels=32, num_blocks=1)
     torch.manual_seed(0)
     model = MODELS.build(
         ConfigDict(
@@ -127,7 +135,7 @@ def build(name, **options):
                 bgr_to_rgb=True,
                 test_cfg=dict(size_divisor=8),
             ),
-            backbone=backbone,
+            backbone=BACKBONES.get(name, dict(type='mmdiffseg.IdentityBackbone')),
             decode_head=head,
             test_cfg=dict(mode='whole'),
         )

@@ -25,7 +25,7 @@ from mmdiffseg.apis.exporting.graphs import (
 )
 from mmdiffseg.apis.exporting.loop import chain_rows, step_counts
 from mmdiffseg.apis.exporting.mask_sets import mask_set_graph
-from mmdiffseg.apis.exporting.sizes import ROWS, find_sizes, shape_rule
+from mmdiffseg.apis.exporting.sizes import ROWS, find_sizes, shape_rule, window_extent
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.engine.model_head import model_head
@@ -66,7 +66,7 @@ class HeadedPlan:
 
     def sizes(self, size: Size | None) -> tuple[list[Size], bool]:
         """Two sizes that graphs are made with, see :func:`find_sizes`; ``size`` is the only one."""
-        return find_sizes(size, self._divisor())
+        return find_sizes(size, self._divisor(), above=window_extent(self.model))
 
     def _divisor(self) -> int | None:
         """What the sizes of all images that a graph is given are multiples of."""

@@ -1,8 +1,15 @@
-"""timm's 'same' padding as constants, where every map divides by the stride of its layer."""
+"""How layers of timm, mmcv, mmseg and mmdet pad while a graph is traced."""
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+import torch.nn.functional as F
+from mmcv.cnn.bricks.transformer import AdaptivePadding as MMCVPadding
+from mmdet.models.layers.transformer.utils import AdaptivePadding as MMDetPadding
+from mmseg.models.utils.embed import AdaptivePadding as MMSegPadding
+from torch import Tensor, nn
 
 #: what timm asks how much to pad: (size, kernel_size, stride, dilation)
 Rule = Callable[[int, int, int, int], int]
@@ -37,6 +44,36 @@ def constant_padding() -> Iterator[None]:
 
     with _padding_by(lambda rule: constant):
         yield
+
+
+@contextmanager
+def branchless_padding() -> Iterator[None]:
+    """Pad for the patches of Swin and its kind whether they lack pixels or not.
+
+    The layers of OpenMMLab only pad where the size does not divide. A graph would hold, for all
+    sizes, the branch of the size that it was traced with.
+    """
+    with ExitStack() as stack:
+        for kind in (MMCVPadding, MMDetPadding, MMSegPadding):
+            stack.enter_context(patch.object(kind, 'forward', _pad_corner_or(kind.forward)))
+        yield
+
+
+def _pad_corner_or(forward: Callable) -> Callable:
+    """Without a branch for patches that neither overlap nor leave gaps, as it was for others."""
+
+    def pad(layer: nn.Module, x: Tensor) -> Tensor:
+        extents = [
+            (size - 1) * dilation + 1
+            for size, dilation in zip(layer.kernel_size, layer.dilation, strict=True)
+        ]
+        if layer.padding != 'corner' or extents != list(layer.stride):
+            return forward(layer, x)
+        # more than is lacking: what reads the map leaves an incomplete patch out
+        down, across = layer.stride
+        return F.pad(x, (0, across - 1, 0, down - 1))
+
+    return pad
 
 
 @contextmanager

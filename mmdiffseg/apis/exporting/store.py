@@ -13,7 +13,11 @@ from torch.export import Dim
 
 from mmdiffseg.apis.exporting.graphs import Graph
 from mmdiffseg.apis.exporting.half import halve_weights
-from mmdiffseg.apis.exporting.padding import constant_padding, watched_padding
+from mmdiffseg.apis.exporting.padding import (
+    branchless_padding,
+    constant_padding,
+    watched_padding,
+)
 from mmdiffseg.runtime.graphs import GRAPHS, SUFFIXES, need
 
 #: 16 is the first with GridSample; 18 is what torch's exporter writes by itself
@@ -62,7 +66,8 @@ def store(
         with _quiet(), torch.no_grad():
             with watched_padding() as divides:
                 expected = graph(other)
-            with constant_padding() if gridded and all(divides) else nullcontext():
+            padding = constant_padding() if gridded and all(divides) else nullcontext()
+            with padding, branchless_padding():
                 exported = torch.export.export(
                     graph, (tuple(example),), dynamic_shapes=(shapes,), strict=False
                 )
@@ -147,15 +152,27 @@ def _compare(
         folder / entry['file'], inputs=entry['inputs'], outputs=entry['outputs'], threads=None
     )
     arrays = [tensor.numpy() for tensor in inputs]
-    found = graph(dict(zip(entry['inputs'], arrays, strict=True)))
+    advice = 'give a fixed size, such as size=(512, 512), or export it in another format'
+    try:
+        found = graph(dict(zip(entry['inputs'], arrays, strict=True)))
+    except Exception as error:  # each runtime has its own
+        raise RuntimeError(
+            f'{entry["file"]} does not run at other sizes than the traced one: {advice} '
+            f'({_first_line(error)})'
+        ) from error
     for (name, array), tensor in zip(found.items(), expected, strict=True):
         wanted = tensor.numpy()
+        if array.shape != wanted.shape:
+            raise RuntimeError(
+                f'{entry["file"]} is wrong: {name} has the shape {array.shape}, where the model '
+                f'gives {wanted.shape}; {advice}'
+            )
         errors = np.abs(array - wanted) / max(np.abs(wanted).max(), 1e-6)
         error = np.quantile(errors, 1 - TIPPED, method='lower') if name in drawn else errors.max()
-        if array.shape != wanted.shape or not error <= tolerance:
+        if not error <= tolerance:
             raise RuntimeError(
-                f'{entry["file"]} is wrong: {name} {array.shape} is off by {error:.1g} of its '
-                f'largest value, where the model gives {wanted.shape}; export it in another format'
+                f'{entry["file"]} is wrong: {name} is off by {error:.1g} of its largest value; '
+                f'{advice}'
             )
 
 

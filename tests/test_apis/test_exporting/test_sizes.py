@@ -15,8 +15,16 @@ def test_second_size_divides_by_no_more_than_it_must(divisor):
 
 
 @pytest.mark.parametrize('divisor', [None, 1, 12])
-def test_without_a_grid_nothing_is_known(divisor):
-    assert find_sizes(None, divisor)[1] is False
+def test_without_a_grid_nothing_divides(divisor):
+    (_, second), gridded = find_sizes(None, divisor)
+    assert not gridded and all(n % 2 for n in second)
+
+
+@pytest.mark.parametrize('divisor', [None, 8, 32])
+def test_the_coarsest_map_holds_more_than_one_window(divisor):
+    sizes, _ = find_sizes(None, divisor, above=7 * 32)
+    assert all(n > 7 * 32 and n % (divisor or 1) == 0 for size in sizes for n in size)
+    assert all(one != other for one, other in zip(*sizes, strict=True))
 
 
 def test_a_fixed_size_is_the_only_one():
