@@ -3,6 +3,7 @@
 from mmdiffseg.engine.hooks.checkpoint_match_hook import CheckpointMatchHook
 from mmdiffseg.engine.hooks.class_count_hook import ClassCountHook
 from mmdiffseg.engine.hooks.diffusion_visualization_hook import DiffusionVisualizationHook
+from mmdiffseg.engine.hooks.distillation_hook import DistillationHook
 from mmdiffseg.engine.hooks.last_phase_hook import OneStepHook, SelfAlignedHook
 from mmdiffseg.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
 from mmdiffseg.engine.hooks.prediction_names_hook import PredictionNamesHook
@@ -17,6 +18,7 @@ __all__ = [
     'CheckpointMatchHook',
     'ClassCountHook',
     'DiffusionVisualizationHook',
+    'DistillationHook',
     'NonFiniteLossHook',
     'OneStepHook',
     'PreviewHook',

@@ -7,6 +7,7 @@ from mmdiffseg.models.stochastic.ensemble import CheckpointEnsemble
 from mmdiffseg.models.stochastic.feature_unet import FeatureMapUNet
 from mmdiffseg.models.stochastic.segmentor import StochasticSegmentor
 from mmdiffseg.models.stochastic.ssn import SSNHead
+from mmdiffseg.models.stochastic.teacher import Teacher
 from mmdiffseg.models.stochastic.unet import CCDMUNet
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     'PixelwiseHead',
     'SSNHead',
     'StochasticSegmentor',
+    'Teacher',
 ]

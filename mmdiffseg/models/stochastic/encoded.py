@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmseg.utils import SampleList
 from torch import Tensor
@@ -150,3 +151,23 @@ class EncodedMapHead(StochasticMapHead):
         valid = (labels != self.ignore_index)[:, None].expand_as(x0)
         error = (raw - target).square() * valid
         return dict(loss_mse=error.sum() / valid.sum().clamp(min=1))
+
+    def distillation_loss(
+        self, inputs: Sequence[Tensor], metas: Sequence[dict], noise: Tensor, labels: Tensor
+    ) -> dict:
+        """Squared error of the answer to pure noise in one step, mean over the pixels.
+
+        Args:
+            inputs: Features of the backbone.
+            metas: Meta information of the images.
+            noise: What chains start from (B, C, H, W).
+            labels: Where the chains of a teacher end (B, H, W), from the same noise.
+
+        Returns:
+            ``loss_distillation``.
+        """
+        context = self.prepare(self._transform_inputs(inputs), metas)
+        first, _ = self.diffusion_sampler.time_pairs(1)[0]
+        t = torch.full((1,), first, device=noise.device)
+        x0, _ = self.predict_step(noise, t, context)
+        return dict(loss_distillation=(x0 - self.label_encoder.encode(labels)).square().mean())

@@ -2,13 +2,14 @@
 
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from mmseg.utils import OptSampleList, SampleList
+from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor
 
 from mmdiffseg.diffusion.draws import Draws
 from mmdiffseg.diffusion.start import Start
 from mmdiffseg.diffusion.uncertainty import PredictionSpread
 from mmdiffseg.models.segmentors.diffusion_encoder_decoder import DiffusionEncoderDecoder
+from mmdiffseg.models.stochastic.teacher import Teacher
 from mmdiffseg.registry import MODELS
 
 
@@ -24,6 +25,29 @@ class StochasticSegmentor(DiffusionEncoderDecoder):
         >>> sample.samples.data.shape  # 16 label maps
         torch.Size([16, 128, 128])
     """
+
+    #: whose samples the model learns in place of the truth, see DistillationHook
+    teacher: Teacher | None = None
+
+    def loss(
+        self, inputs: Tensor, data_samples: SampleList, *, draws: Draws | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of the head, against the truth or against samples of the teacher.
+
+        Args:
+            inputs: Images (B, 3, H, W).
+            data_samples: Their samples; a student reads their meta information alone.
+            draws: Randomness of the head, see its ``loss``; normal ``start`` (B, C, H, W) of a
+                student.
+        """
+        if self.teacher is None:
+            return super().loss(inputs, data_samples, draws=draws)
+        head, metas = self.decode_head, [sample.metainfo for sample in data_samples]
+        features = self.extract_feat(inputs)
+        shape = (len(inputs), head.label_encoder.channels, *inputs.shape[2:])
+        noise = (draws or Draws()).normal('start', shape, device=inputs.device)
+        labels = self.teacher.answer(inputs, metas, noise)
+        return add_prefix(head.distillation_loss(features, metas, noise, labels), 'decode')
 
     def predict(
         self,
