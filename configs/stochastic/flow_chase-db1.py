@@ -8,6 +8,6 @@ model = dict(
         noise_schedule=dict(type='mmdiffseg.LinearInterpolant', shift=16.0),
         diffusion_sampler=dict(type='mmdiffseg.EulerSampler'),
         prediction_type='x0',
-        steps=8,
+        steps=4,
     ),
 )
