@@ -60,7 +60,7 @@ def branchless_padding() -> Iterator[None]:
 
 
 def _pad_corner_or(forward: Callable) -> Callable:
-    """Without a branch for patches that neither overlap nor leave gaps, as it was for others."""
+    """A rule without a branch for patches that lie side by side; for others the layer's own."""
 
     def pad(layer: nn.Module, x: Tensor) -> Tensor:
         extents = [
