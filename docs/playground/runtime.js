@@ -73,7 +73,8 @@ export class Model {
     const { loop } = this, readout = new READOUTS[loop.readout.kind](loop.readout), frames = [];
     const context = await this.run('encoder', { image: [image.data, [1, 3, image.height, image.width]] });
     const shape = loop.map.map((rule) => (
-      typeof rule === 'number' ? rule : Math.ceil((rule[0] === 'H' ? image.height : image.width) / rule[1])));
+      typeof rule === 'number' ? rule
+        : Math[rule[2] === 'down' ? 'floor' : 'ceil']((rule[0] === 'H' ? image.height : image.width) / rule[1])));
     const call = (state) => this.run('step', { ...state, ...context });
     const atOnce = loop.defaults.max_batch ?? generations;
     for (let first = 0; first < generations; first += atOnce) {

@@ -329,6 +329,10 @@ class ExportedSegmenter:
 
 
 def _shape(rule: Sequence[int | list], size: Sequence[int]) -> tuple[int, ...]:
-    """The shape of a map of an image of a size (H, W), see ``_rule`` of the export."""
-    axes = dict(zip('HW', size, strict=True))
-    return tuple(n if isinstance(n, int) else -(-axes[n[0]] // n[1]) for n in rule)
+    """The shape of a map of an image of a size (H, W), see ``shape_rule`` of the export."""
+
+    def length(axis: str, stride: int, rounded: str = 'up') -> int:
+        whole, rest = divmod(size['HW'.index(axis)], stride)
+        return whole + (rounded == 'up' and rest > 0)
+
+    return tuple(n if isinstance(n, int) else length(*n) for n in rule)

@@ -1,5 +1,7 @@
 """The two sizes that every graph is looked at with, and what follows from them."""
 
+import math
+
 from torch import nn
 
 #: sizes of pictures, multiples of every stride in use; the second becomes odd where it may be
@@ -43,7 +45,8 @@ def find_sizes(
 def shape_rule(shapes: list[tuple[int, ...]], sizes: list[tuple[int, int]]) -> list[int | list]:
     """How a shape follows from the size of a picture.
 
-    A number is fixed; ``['H', 4]`` is a quarter of the picture's height, rounded up.
+    A number is fixed; ``['H', 4]`` is a quarter of the picture's height, rounded up, and
+    ``['H', 4, 'down']`` rounded down, as with the patches of ConvNeXt.
 
     Args:
         shapes: The shape at both sizes.
@@ -59,10 +62,12 @@ def shape_rule(shapes: list[tuple[int, ...]], sizes: list[tuple[int, int]]) -> l
             continue
         for axis, name in enumerate('HW'):
             stride = max(sizes[0][axis] // dim, 1)
-            if all(
-                -(-size[axis] // stride) == n for size, n in zip(sizes, (dim, other), strict=True)
-            ):
+            quotients = [size[axis] / stride for size in sizes]
+            if [math.ceil(q) for q in quotients] == [dim, other]:
                 rule.append([name, stride])
+                break
+            if [math.floor(q) for q in quotients] == [dim, other]:
+                rule.append([name, stride, 'down'])
                 break
         else:
             raise ValueError(

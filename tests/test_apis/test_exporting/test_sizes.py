@@ -3,6 +3,7 @@
 import pytest
 
 from mmdiffseg.apis.exporting.sizes import find_sizes, shape_rule
+from mmdiffseg.runtime.segmenter import _shape
 
 
 @pytest.mark.parametrize('divisor', [2, 8, 16, 32])
@@ -34,5 +35,10 @@ def test_a_fixed_size_is_the_only_one():
 def test_shapes_follow_from_sizes():
     sizes = [(64, 96), (96, 128)]
     assert shape_rule([(5, 16, 24), (5, 24, 32)], sizes) == [5, ['H', 4], ['W', 4]]
+    odd = [(64, 96), (97, 129)]
+    for maps, rounding in ([(25, 33), []], [(24, 32), ['down']]):
+        rule = shape_rule([(5, 16, 24), (5, *maps)], odd)
+        assert rule == [5, ['H', 4, *rounding], ['W', 4, *rounding]]
+        assert _shape(rule, (97, 129)) == (5, *maps) and _shape(rule, (64, 96)) == (5, 16, 24)
     with pytest.raises(ValueError, match='give a fixed size'):
         shape_rule([(5, 17), (5, 23)], sizes)
