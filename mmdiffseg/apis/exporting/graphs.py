@@ -20,12 +20,13 @@ class Graph(nn.Module):
     Attributes:
         inputs: Names of the tensors that :meth:`forward` takes.
         outputs: Names of those that it returns.
-        drawn: Names of those that hold drawn classes, a few of which rounding tips.
+        picked: Names of those that hold a class a pixel, drawn or the likeliest, a few of which
+            rounding tips.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    drawn: tuple[str, ...] = ()
+    picked: tuple[str, ...] = ()
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """From all inputs to all outputs."""
@@ -133,7 +134,9 @@ class StepGraph(Graph):
         if self.common:
             # the first map draws nothing
             state['clean'] = torch.linspace(-1, 0.9, len(z_t))[:, None, None]
-            self.drawn = ('posterior',)
+            self.picked = ('posterior',)
+        elif getattr(head.label_encoder, 'reencode', None) == 'argmax':
+            self.picked = ('x0',)
         self.inputs = (*state, *packing.names)
         self.example = (*state.values(), *packing.tensors)
         self.outputs = tuple(self.named(self.example))
@@ -185,7 +188,7 @@ class DrawGraph(Graph):
         self.inputs = (*(f'draw{i}' for i in range(len(draws))), *packing.names)
         self.example = (*draws.values(), *packing.tensors)
         if isinstance(head, PixelwiseHead) and draws:
-            self.drawn = self.outputs
+            self.picked = self.outputs
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """See :class:`Graph`."""

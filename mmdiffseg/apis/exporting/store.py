@@ -26,7 +26,8 @@ OPSET = 18
 LARGEST_FILE = 2**31 - 2**24
 #: largest difference to the model, over the largest number there, by how the weights are stored
 TOLERANCE = dict(fp32=1e-4, fp16=2e-2)
-#: the share of draws that rounding may tip: those whose random number lies next to a probability
+#: the share of pixels whose class rounding may tip: two are as likely, or a random number lies next
+#: to a probability
 TIPPED = 0.01
 
 
@@ -80,7 +81,7 @@ def store(
             f'the {name} cannot be stored as {format}{hint} ({_first_line(error)})'
         ) from error
     entry = dict(file=file.name, inputs=list(graph.inputs), outputs=list(graph.outputs))
-    _compare(entry, graph.drawn, folder, format, other, expected, TOLERANCE[weights])
+    _compare(entry, graph.picked, folder, format, other, expected, TOLERANCE[weights])
     return entry
 
 
@@ -140,7 +141,7 @@ _WRITERS = dict(zip(SUFFIXES, (_write_onnx, _write_openvino, _write_torch), stri
 
 def _compare(
     entry: dict,
-    drawn: Sequence[str],
+    picked: Sequence[str],
     folder: Path,
     format: str,
     inputs: Sequence[Tensor],
@@ -168,7 +169,7 @@ def _compare(
                 f'gives {wanted.shape}; {advice}'
             )
         errors = np.abs(array - wanted) / max(np.abs(wanted).max(), 1e-6)
-        error = np.quantile(errors, 1 - TIPPED, method='lower') if name in drawn else errors.max()
+        error = np.quantile(errors, 1 - TIPPED, method='lower') if name in picked else errors.max()
         if not error <= tolerance:
             raise RuntimeError(
                 f'{entry["file"]} is wrong: {name} is off by {error:.1g} of its largest value; '

@@ -11,7 +11,7 @@ CORRECT = torch.linspace(-1, 1, 1000)
 
 
 @pytest.mark.parametrize(
-    'off, drawn, accepted',
+    'off, picked, accepted',
     [
         ([], (), True),
         ([1.0], (), False),
@@ -21,14 +21,14 @@ CORRECT = torch.linspace(-1, 1, 1000)
         ([float('nan')], ('posterior',), False),
     ],
 )
-def test_only_a_few_draws_may_differ(off, drawn, accepted, monkeypatch):
+def test_only_a_few_classes_may_differ(off, picked, accepted, monkeypatch):
     found = CORRECT.clone()
     found[: len(off)] += torch.tensor(off)
     monkeypatch.setitem(
         store.GRAPHS, 'onnx', lambda *args, **options: lambda given: dict(posterior=found.numpy())
     )
     entry = dict(file='step.onnx', inputs=[], outputs=['posterior'])
-    asked = (entry, drawn, Path(), 'onnx', [], [CORRECT], 1e-4)
+    asked = (entry, picked, Path(), 'onnx', [], [CORRECT], 1e-4)
     if accepted:
         store._compare(*asked)
     else:
