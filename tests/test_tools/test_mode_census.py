@@ -1,7 +1,8 @@
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,12 +12,29 @@ from mmdiffseg.evaluation.distributions.sample_files import read_samples, write_
 ROOT = Path(__file__).parents[2]
 
 
-def run(tool, *args):
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools/analysis_tools' / tool), *map(str, args)],
-        capture_output=True,
-        text=True,
-    )
+class Ended(NamedTuple):
+    """How a tool ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a tool of analysis_tools in this process."""
+
+    def run(tool, *args):
+        script = str(ROOT / 'tools/analysis_tools' / tool)
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
+        code = 0
+        try:
+            runpy.run_path(script, run_name='__main__')
+        except SystemExit as end:
+            code = end.code
+        return Ended(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -35,7 +53,7 @@ def samples(tmp_path):
     return tmp_path
 
 
-def test_frequencies_of_the_habits(samples):
+def test_frequencies_of_the_habits(samples, run):
     done = run(
         'mode_census.py',
         samples / 'mine',
@@ -54,7 +72,7 @@ def test_frequencies_of_the_habits(samples):
     assert '10.0' in done.stdout
 
 
-def test_habits_of_another_data_set_are_refused(samples):
+def test_habits_of_another_data_set_are_refused(samples, run):
     (samples / 'habits.json').write_text(json.dumps({'a': {'mode01': [['x', [], 1.0]]}}))
     done = run('mode_census.py', samples / 'mine', '--habits', samples / 'habits.json')
     assert done.returncode == 2 and 'they are of another data set' in done.stderr
@@ -63,16 +81,9 @@ def test_habits_of_another_data_set_are_refused(samples):
     assert done.returncode == 2 and 'not among the habits' in done.stderr
 
 
-def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
-    made = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / 'tools/dataset_converters/ambiguous_shapes.py'),
-            *f'--out {tmp_path}/data --train 1 --val 1 --size 32 32'.split(),
-        ],
-        capture_output=True,
-        text=True,
-    )
+def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path, run):
+    size = ['--train', 1, '--val', 1, '--size', 32, 32]
+    made = run('../dataset_converters/ambiguous_shapes.py', '--out', tmp_path / 'data', *size)
     assert made.returncode == 0, made.stderr
     config = ROOT / 'configs/stochastic/categorical_ambiguous-shapes.py'
     args = [config, '--data-root', tmp_path / 'data', '--out-dir', tmp_path / 'out']
@@ -108,7 +119,7 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path):
     assert done.returncode == 2 and 'backwards' in done.stderr
 
 
-def test_each_mode_counts_for_itself_without_habits(samples):
+def test_each_mode_counts_for_itself_without_habits(samples, run):
     """Pixels that a rater ignores do not count, nor do classes that are not asked for."""
     modes = np.zeros((2, 8, 8), dtype=np.uint8)
     modes[0, :4], modes[1, :4], modes[:, 7] = 1, 2, 255

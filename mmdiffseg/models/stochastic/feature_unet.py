@@ -33,6 +33,78 @@ class Context(NamedTuple):
 
     image: Tensor
     maps: tuple[Tensor, ...]
+    templates: Tensor | None = None
+
+
+class Evidence(nn.Module):
+    """What noisy maps say for each of a few patterns that an image allows, near and far.
+
+    The odds of two clean maps, given a noisy one, depend on its inner product with their difference
+    (Bayes' rule, for Gaussian noise and nearly so for switched classes). In much noise every pixel
+    adds next to nothing to it, and convolutions lose that. Here the image sets the patterns, and
+    their products with the noisy map are summed over patches, over ever larger squares, and over
+    the whole picture.
+
+    Args:
+        map_channels: Channels of the noisy map in patches.
+        image_channels: Channels of the image's finest map.
+        channels: Number F of patterns.
+        emb_channels: Length of the time embedding.
+        widths: Channels of the levels, fine to coarse.
+    """
+
+    def __init__(
+        self,
+        *,
+        map_channels: int,
+        image_channels: int,
+        channels: int,
+        emb_channels: int,
+        widths: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.read = nn.Conv2d(image_channels, map_channels * channels, 1)
+        self.gains = nn.Linear(emb_channels, channels)
+        self.levels = ModuleList(nn.Conv2d(channels, width, 1, bias=False) for width in widths)
+        self.whole = nn.Sequential(
+            nn.Linear(channels + emb_channels, emb_channels),
+            nn.SiLU(),
+            nn.Linear(emb_channels, emb_channels),
+        )
+        constant_init(self.read, 0)
+
+    def templates(self, features: Tensor) -> Tensor:
+        """The patterns (B, F C, h, w) for features (B, image_channels, h, w) of images."""
+        return self.read(features)
+
+    def forward(
+        self, z_t: Tensor, templates: Tensor, emb: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Add up the evidence.
+
+        Args:
+            z_t: Noisy maps in patches (B, C, h, w).
+            templates: Their patterns (B, F C, h, w).
+            emb: Embedded times (B or 1, emb_channels).
+
+        Returns:
+            The embedding with the evidence of the whole picture (B, emb_channels), and that of each
+            level (B, width, h / p, w / p).
+        """
+        templates = templates.to(z_t.dtype).unflatten(1, (self.channels, -1))  # (B, F, C, h, w)
+        found = torch.einsum('bchw,bfchw->bfhw', z_t, templates).float()
+        found = found * (1 + self.gains(emb).float())[:, :, None, None]
+        size = found.shape[2:]
+        # noise keeps its strength whatever the area: sums are divided by the root of their number
+        whole = found.sum(dim=(2, 3)) / (size[0] * size[1]) ** 0.5  # (B, F)
+        maps = []
+        for level, layer in enumerate(self.levels):
+            if level:
+                found = F.avg_pool2d(found, 2, ceil_mode=True) * 2
+            maps.append(layer(found.asinh().to(z_t.dtype)))
+        emb = emb.expand(len(whole), -1)
+        return emb + self.whole(torch.cat([whole.asinh().to(emb.dtype), emb], dim=1)), maps
 
 
 @MODELS.register_module()
@@ -82,6 +154,7 @@ class FeatureMapUNet(BaseModule):
         channel_mult: Sequence[int] = (1, 1, 2, 3),
         num_res_blocks: int = 1,
         decoder_dropout: float = 0.0,
+        evidence_channels: int = 0,
     ) -> None:
         super().__init__()
         levels = len(channel_mult)
@@ -141,6 +214,15 @@ class FeatureMapUNet(BaseModule):
             widths=widths,
             num_stages=num_res_blocks,
         )
+        self.evidence = None
+        if evidence_channels:
+            self.evidence = Evidence(
+                map_channels=max(in_channels, 1) * pixels,
+                image_channels=widths[0],
+                channels=evidence_channels,
+                emb_channels=emb_channels,
+                widths=entering,
+            )
         self.dropout = nn.Dropout(decoder_dropout)
         self.out = nn.Sequential(
             GroupNorm32(widths[0]),
@@ -176,7 +258,8 @@ class FeatureMapUNet(BaseModule):
             if level == 0:
                 h = h + self.pixels(F.pixel_unshuffle(image, self.patch_size))
             maps.insert(0, self.fuse[level](h))
-        return Context(image, tuple(maps))
+        templates = None if self.evidence is None else self.evidence.templates(maps[0])
+        return Context(image, tuple(maps), templates)
 
     def forward(self, z_t: Tensor, t: Tensor, context: Context) -> Tensor:
         """Say what the head asks for of noisy maps, such as the logits of the clean classes.
@@ -194,11 +277,15 @@ class FeatureMapUNet(BaseModule):
         if not z_t.shape[1]:
             z_t = z_t.new_zeros(count, 1, *z_t.shape[2:])
         h = F.pixel_unshuffle(z_t.to(context.image.dtype), self.patch_size)
-        skips, maps = [], iter(context.maps)
+        maps = [repeat_images(part, count) for part in context.maps]
+        if self.evidence is not None:
+            emb, found = self.evidence(h, repeat_images(context.templates, count), emb)
+            maps = [part + evidence for part, evidence in zip(maps, found, strict=True)]
+        skips, maps = [], iter(maps)
         for i, block in enumerate(self.input_blocks):
             h = block(h, emb)
             if i in self.entries:
-                h = h + repeat_images(next(maps), count).to(h.dtype)
+                h = h + next(maps).to(h.dtype)
             skips.append(h)
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
