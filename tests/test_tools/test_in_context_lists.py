@@ -1,5 +1,5 @@
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/in_context_lists.py
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
     for name, classes in {'a/0': (1, 2), 'a/1': (1,), 'b/0': ()}.items():
         labels = np.zeros((8, 8), np.uint8)
         labels[7] = 255
@@ -22,18 +22,18 @@ def run(tmp_path):
     (tmp_path / 'only.txt').write_text('a\n')
 
     def run(*options):
-        command = [sys.executable, TOOL, tmp_path / 'labels', '--jobs', 1]
-        command += ['--out', tmp_path / 'metas/train', *options]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        command = [TOOL, tmp_path / 'labels', '--jobs', 1, '--out', tmp_path / 'metas/train']
+        monkeypatch.setattr(sys, 'argv', [*map(str, command), *map(str, options)])
+        runpy.run_path(str(TOOL), run_name='__main__')
 
     return run
 
 
-def test_lists_are_written_once(run, tmp_path):
-    done = run('--concept', 'folder_class', '--only', tmp_path / 'only.txt', '--min-area', 8)
-    assert done.returncode == 0, done.stderr
+def test_lists_are_written_once(run, tmp_path, capsys, refusal):
+    run('--concept', 'folder_class', '--only', tmp_path / 'only.txt', '--min-area', 8)
     lists = json.loads((tmp_path / 'metas/train.json').read_text())
     assert lists == {'a:1': ['a/0', 'a/1']}  # the second class has seven pixels
     assert (tmp_path / 'metas/train.txt').read_text().split() == ['a/0', 'a/1']
-    assert '1 concepts in 2 of 2 pictures' in done.stdout
-    assert 'exists: remove it' in run().stderr
+    assert '1 concepts in 2 of 2 pictures' in capsys.readouterr().out
+    with refusal('exists: remove it'):
+        run()
