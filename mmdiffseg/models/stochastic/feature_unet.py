@@ -19,6 +19,7 @@ from mmdiffseg.models.layers.unet_blocks import (
     encoder_blocks,
     repeat_images,
 )
+from mmdiffseg.models.stochastic.evidence import Evidence
 from mmdiffseg.registry import MODELS
 
 
@@ -29,82 +30,32 @@ class Context(NamedTuple):
         image: The images (B, C, H, W).
         maps: What is added where each level begins, fine to coarse: (B, width, H / p, W / p) for
             patches of p pixels, then half the size of the one before.
+        patterns: See :class:`Evidence`; None in a network without it.
     """
 
     image: Tensor
     maps: tuple[Tensor, ...]
-    templates: Tensor | None = None
+    patterns: Tensor | None = None
 
 
-class Evidence(nn.Module):
-    """What noisy maps say for each of a few patterns that an image allows, near and far.
-
-    The odds of two clean maps, given a noisy one, depend on its inner product with their difference
-    (Bayes' rule, for Gaussian noise and nearly so for switched classes). In much noise every pixel
-    adds next to nothing to it, and convolutions lose that. Here the image sets the patterns, and
-    their products with the noisy map are summed over patches, over ever larger squares, and over
-    the whole picture.
+class ImageBlock(nn.Sequential):
+    """Residual block of two normalised 3x3 convolutions; untrained it is the identity.
 
     Args:
-        map_channels: Channels of the noisy map in patches.
-        image_channels: Channels of the image's finest map.
-        channels: Number F of patterns.
-        emb_channels: Length of the time embedding.
-        widths: Channels of the levels, fine to coarse.
+        channels: Channels of the input and the output, a multiple of 32.
     """
 
-    def __init__(
-        self,
-        *,
-        map_channels: int,
-        image_channels: int,
-        channels: int,
-        emb_channels: int,
-        widths: Sequence[int],
-    ) -> None:
-        super().__init__()
-        self.channels = channels
-        self.read = nn.Conv2d(image_channels, map_channels * channels, 1)
-        self.gains = nn.Linear(emb_channels, channels)
-        self.levels = ModuleList(nn.Conv2d(channels, width, 1, bias=False) for width in widths)
-        self.whole = nn.Sequential(
-            nn.Linear(channels + emb_channels, emb_channels),
-            nn.SiLU(),
-            nn.Linear(emb_channels, emb_channels),
+    def __init__(self, channels: int) -> None:
+        convs = [nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2)]
+        super().__init__(
+            *(GroupNorm32(channels), nn.SiLU(), convs[0]),
+            *(GroupNorm32(channels), nn.SiLU(), convs[1]),
         )
-        constant_init(self.read, 0)
+        constant_init(convs[1], 0)
 
-    def templates(self, features: Tensor) -> Tensor:
-        """The patterns (B, F C, h, w) for features (B, image_channels, h, w) of images."""
-        return self.read(features)
-
-    def forward(
-        self, z_t: Tensor, templates: Tensor, emb: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Add up the evidence.
-
-        Args:
-            z_t: Noisy maps in patches (B, C, h, w).
-            templates: Their patterns (B, F C, h, w).
-            emb: Embedded times (B or 1, emb_channels).
-
-        Returns:
-            The embedding with the evidence of the whole picture (B, emb_channels), and that of each
-            level (B, width, h / p, w / p).
-        """
-        templates = templates.to(z_t.dtype).unflatten(1, (self.channels, -1))  # (B, F, C, h, w)
-        found = torch.einsum('bchw,bfchw->bfhw', z_t, templates).float()
-        found = found * (1 + self.gains(emb).float())[:, :, None, None]
-        size = found.shape[2:]
-        # noise keeps its strength whatever the area: sums are divided by the root of their number
-        whole = found.sum(dim=(2, 3)) / (size[0] * size[1]) ** 0.5  # (B, F)
-        maps = []
-        for level, layer in enumerate(self.levels):
-            if level:
-                found = F.avg_pool2d(found, 2, ceil_mode=True) * 2
-            maps.append(layer(found.asinh().to(z_t.dtype)))
-        emb = emb.expand(len(whole), -1)
-        return emb + self.whole(torch.cat([whole.asinh().to(emb.dtype), emb], dim=1)), maps
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return x + super().forward(x)
 
 
 @MODELS.register_module()
@@ -128,9 +79,14 @@ class FeatureMapUNet(BaseModule):
         num_res_blocks: Residual blocks per encoder level. Each decoder level has one more.
         decoder_dropout: Dropout probability in the two deepest levels of the decoder and before
             the output layer, for MC dropout.
+        image_blocks: Residual blocks per level of the top-down path, which an image pays once
+            whatever the number of its steps and samples.
+        evidence_channels: Patterns of :class:`Evidence`, which adds up the faint signs of much
+            noise; 0 leaves it out.
 
     Raises:
-        ValueError: There is not one map of features for each level.
+        ValueError: There is not one map of features for each level, or there is no noisy map to
+            find evidence in.
 
     Example:
         >>> network = FeatureMapUNet(
@@ -154,6 +110,7 @@ class FeatureMapUNet(BaseModule):
         channel_mult: Sequence[int] = (1, 1, 2, 3),
         num_res_blocks: int = 1,
         decoder_dropout: float = 0.0,
+        image_blocks: int = 0,
         evidence_channels: int = 0,
     ) -> None:
         super().__init__()
@@ -162,6 +119,11 @@ class FeatureMapUNet(BaseModule):
             raise ValueError(
                 f'channel_mult has {levels} levels and feature_channels {len(feature_channels)}: '
                 'give the channels of one map of features for each level'
+            )
+        if evidence_channels and not in_channels:
+            raise ValueError(
+                f'evidence_channels={evidence_channels} needs a noisy map and in_channels is 0: '
+                'leave it out for a head without diffusion'
             )
         self.patch_size = patch_size
         self.model_channels = model_channels
@@ -182,7 +144,10 @@ class FeatureMapUNet(BaseModule):
             nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(entering, entering[1:], strict=False)
         )
         self.fuse = ModuleList(
-            nn.Sequential(nn.Conv2d(w, w, 3, padding=1), GroupNorm32(w), nn.SiLU())
+            nn.Sequential(
+                *(nn.Conv2d(w, w, 3, padding=1), GroupNorm32(w), nn.SiLU()),
+                *(ImageBlock(w) for _ in range(image_blocks)),
+            )
             for w in entering
         )
 
@@ -217,7 +182,7 @@ class FeatureMapUNet(BaseModule):
         self.evidence = None
         if evidence_channels:
             self.evidence = Evidence(
-                map_channels=max(in_channels, 1) * pixels,
+                map_channels=in_channels * pixels,
                 image_channels=widths[0],
                 channels=evidence_channels,
                 emb_channels=emb_channels,
@@ -258,8 +223,8 @@ class FeatureMapUNet(BaseModule):
             if level == 0:
                 h = h + self.pixels(F.pixel_unshuffle(image, self.patch_size))
             maps.insert(0, self.fuse[level](h))
-        templates = None if self.evidence is None else self.evidence.templates(maps[0])
-        return Context(image, tuple(maps), templates)
+        patterns = None if self.evidence is None else self.evidence.patterns(maps[0])
+        return Context(image, tuple(maps), patterns)
 
     def forward(self, z_t: Tensor, t: Tensor, context: Context) -> Tensor:
         """Say what the head asks for of noisy maps, such as the logits of the clean classes.
@@ -279,8 +244,8 @@ class FeatureMapUNet(BaseModule):
         h = F.pixel_unshuffle(z_t.to(context.image.dtype), self.patch_size)
         maps = [repeat_images(part, count) for part in context.maps]
         if self.evidence is not None:
-            emb, found = self.evidence(h, repeat_images(context.templates, count), emb)
-            maps = [part + evidence for part, evidence in zip(maps, found, strict=True)]
+            emb, found = self.evidence(h, repeat_images(context.patterns, count), emb)
+            maps = [part + more for part, more in zip(maps, found, strict=True)]
         skips, maps = [], iter(maps)
         for i, block in enumerate(self.input_blocks):
             h = block(h, emb)
