@@ -19,7 +19,6 @@ from mmdiffseg.models.layers.unet_blocks import (
     encoder_blocks,
     repeat_images,
 )
-from mmdiffseg.models.stochastic.evidence import Evidence
 from mmdiffseg.registry import MODELS
 
 
@@ -30,32 +29,10 @@ class Context(NamedTuple):
         image: The images (B, C, H, W).
         maps: What is added where each level begins, fine to coarse: (B, width, H / p, W / p) for
             patches of p pixels, then half the size of the one before.
-        patterns: See :class:`Evidence`; None in a network without it.
     """
 
     image: Tensor
     maps: tuple[Tensor, ...]
-    patterns: Tensor | None = None
-
-
-class ImageBlock(nn.Sequential):
-    """Residual block of two normalised 3x3 convolutions; untrained it is the identity.
-
-    Args:
-        channels: Channels of the input and the output, a multiple of 32.
-    """
-
-    def __init__(self, channels: int) -> None:
-        convs = [nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2)]
-        super().__init__(
-            *(GroupNorm32(channels), nn.SiLU(), convs[0]),
-            *(GroupNorm32(channels), nn.SiLU(), convs[1]),
-        )
-        constant_init(convs[1], 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return x + super().forward(x)
 
 
 @MODELS.register_module()
@@ -79,14 +56,9 @@ class FeatureMapUNet(BaseModule):
         num_res_blocks: Residual blocks per encoder level. Each decoder level has one more.
         decoder_dropout: Dropout probability in the two deepest levels of the decoder and before
             the output layer, for MC dropout.
-        image_blocks: Residual blocks per level of the top-down path, which an image pays once
-            whatever the number of its steps and samples.
-        evidence_channels: Patterns of :class:`Evidence`, which adds up the faint signs of much
-            noise; 0 leaves it out.
 
     Raises:
-        ValueError: There is not one map of features for each level, or there is no noisy map to
-            find evidence in.
+        ValueError: There is not one map of features for each level.
 
     Example:
         >>> network = FeatureMapUNet(
@@ -110,8 +82,6 @@ class FeatureMapUNet(BaseModule):
         channel_mult: Sequence[int] = (1, 1, 2, 3),
         num_res_blocks: int = 1,
         decoder_dropout: float = 0.0,
-        image_blocks: int = 0,
-        evidence_channels: int = 0,
     ) -> None:
         super().__init__()
         levels = len(channel_mult)
@@ -119,11 +89,6 @@ class FeatureMapUNet(BaseModule):
             raise ValueError(
                 f'channel_mult has {levels} levels and feature_channels {len(feature_channels)}: '
                 'give the channels of one map of features for each level'
-            )
-        if evidence_channels and not in_channels:
-            raise ValueError(
-                f'evidence_channels={evidence_channels} needs a noisy map and in_channels is 0: '
-                'leave it out for a head without diffusion'
             )
         self.patch_size = patch_size
         self.model_channels = model_channels
@@ -144,10 +109,7 @@ class FeatureMapUNet(BaseModule):
             nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(entering, entering[1:], strict=False)
         )
         self.fuse = ModuleList(
-            nn.Sequential(
-                *(nn.Conv2d(w, w, 3, padding=1), GroupNorm32(w), nn.SiLU()),
-                *(ImageBlock(w) for _ in range(image_blocks)),
-            )
+            nn.Sequential(nn.Conv2d(w, w, 3, padding=1), GroupNorm32(w), nn.SiLU())
             for w in entering
         )
 
@@ -179,15 +141,6 @@ class FeatureMapUNet(BaseModule):
             widths=widths,
             num_stages=num_res_blocks,
         )
-        self.evidence = None
-        if evidence_channels:
-            self.evidence = Evidence(
-                map_channels=in_channels * pixels,
-                image_channels=widths[0],
-                channels=evidence_channels,
-                emb_channels=emb_channels,
-                widths=entering,
-            )
         self.dropout = nn.Dropout(decoder_dropout)
         self.out = nn.Sequential(
             GroupNorm32(widths[0]),
@@ -223,8 +176,7 @@ class FeatureMapUNet(BaseModule):
             if level == 0:
                 h = h + self.pixels(F.pixel_unshuffle(image, self.patch_size))
             maps.insert(0, self.fuse[level](h))
-        patterns = None if self.evidence is None else self.evidence.patterns(maps[0])
-        return Context(image, tuple(maps), patterns)
+        return Context(image, tuple(maps))
 
     def forward(self, z_t: Tensor, t: Tensor, context: Context) -> Tensor:
         """Say what the head asks for of noisy maps, such as the logits of the clean classes.
@@ -242,15 +194,11 @@ class FeatureMapUNet(BaseModule):
         if not z_t.shape[1]:
             z_t = z_t.new_zeros(count, 1, *z_t.shape[2:])
         h = F.pixel_unshuffle(z_t.to(context.image.dtype), self.patch_size)
-        maps = [repeat_images(part, count) for part in context.maps]
-        if self.evidence is not None:
-            emb, found = self.evidence(h, repeat_images(context.patterns, count), emb)
-            maps = [part + more for part, more in zip(maps, found, strict=True)]
-        skips, maps = [], iter(maps)
+        skips, maps = [], iter(context.maps)
         for i, block in enumerate(self.input_blocks):
             h = block(h, emb)
             if i in self.entries:
-                h = h + next(maps).to(h.dtype)
+                h = h + repeat_images(next(maps), count).to(h.dtype)
             skips.append(h)
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
