@@ -34,6 +34,12 @@ export async function* gaussian(loop, rows, call, [channels, height, width], dra
   }
 }
 
+// Uniform numbers of a step, each of which is the one before with some probability.
+const lasting = (drawn, before, persistence) => {
+  const least = Math.fround(persistence), rest = Math.max(Math.fround(1 - least), Math.fround(1e-6));
+  return before ? drawn.map((number, i) => (number < least ? before[i] : Math.fround(number - least) / rest)) : drawn;
+};
+
 export async function* categorical(loop, rows, call, [channels, height, width], draws) {
   const count = draws.rows.length, size = height * width, states = loop.states, common = loop.coupling === 'common';
 
@@ -68,6 +74,7 @@ export async function* categorical(loop, rows, call, [channels, height, width], 
     return stack(out, height, width);
   };
 
+  let numbers = null;
   let state = drawn((i) => loop.prior[Math.floor(i / size) % states], gumbel());
   for (const [index, row] of rows.entries()) {
     const last = index === rows.length - 1, kind = last ? loop.final : loop.state;
@@ -78,7 +85,10 @@ export async function* categorical(loop, rows, call, [channels, height, width], 
     };
     // the last step ends in the clean classes that the graph draws
     const noise = kind === 'sample' && !(common && last) ? gumbel() : null;
-    if (common) given.clean = [kind === 'sample' ? draws.draw('uniform', [1, 1]) : new Float32Array(count).fill(-1), [count, 1, 1]];
+    if (common) {
+      if (kind === 'sample') numbers = lasting(draws.draw('uniform', [1, 1]), numbers, loop.persistence ?? 0);
+      given.clean = [kind === 'sample' ? numbers : new Float32Array(count).fill(-1), [count, 1, 1]];
+    }
     const said = await call(given), posterior = said.posterior.data;
     if (noise) state = drawn((i) => posterior[i], noise);
     else state = kind === 'expected' || kind === 'probs' ? posterior : oneHot(posterior);

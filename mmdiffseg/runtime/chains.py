@@ -95,10 +95,13 @@ def walk_categorical(
     """Follow a chain of label maps; see :func:`walk_gaussian`.
 
     Draws of a chain: Gumbel ``start`` and ``step0``, ``step1``, ...; with the common coupling also
-    uniform ``step0.clean``, ``step1.clean``, ..., by which the graph draws the clean classes.
+    uniform ``step0.clean``, ``step1.clean``, ..., by which the graph draws the clean classes. Such a
+    number is the one before with the probability ``persistence``.
     """
     states, channels = loop['states'], shape[0]
     common = loop.get('coupling') == 'common'
+    persistence = np.float32(loop.get('persistence', 0))
+    number = None
     shape = (states, *shape[1:])
 
     def one_hot(scores: np.ndarray) -> np.ndarray:
@@ -125,7 +128,11 @@ def walk_categorical(
         if common:
             given['clean'] = np.full((len(z_t), 1, 1), -1, np.float32)  # draws none
             if kind == 'sample':
-                given['clean'] = draws.draw('uniform', f'step{index}.clean', (1, 1))
+                fresh = draws.draw('uniform', f'step{index}.clean', (1, 1))
+                if number is not None:
+                    rest = (fresh - persistence) / max(1 - persistence, np.float32(1e-6))
+                    fresh = np.where(fresh < persistence, number, rest)
+                given['clean'] = number = fresh
         said = call(given)
         posterior, probability = said['posterior'], said['probability']
         if noise is not None:

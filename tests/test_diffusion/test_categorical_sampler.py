@@ -15,7 +15,7 @@ from mmdiffseg.diffusion import (
     Draws,
     UniformDiffusion,
 )
-from mmdiffseg.diffusion.categorical_sampler import COUPLINGS
+from mmdiffseg.diffusion.categorical_sampler import COUPLINGS, LastingDraws
 from mmdiffseg.diffusion.known_modes import KnownModes
 from mmdiffseg.registry import SAMPLERS
 
@@ -239,6 +239,38 @@ def test_the_common_coupling_names_what_it_draws():
     draws = {'start': gumbel, 'step0': gumbel, 'step0.clean': u, 'step1.clean': u}
     seen = walk(sampler, unsure(KERNELS['uniform']), steps=2, draws=Draws(draws))
     assert (seen[-1].x0.argmax(dim=1) == 2).all()  # the highest number gives the highest class
+
+
+@pytest.mark.parametrize('persistence, last', [(0.0, 0), (0.5, 0), (0.65, 2), (1.0, 2)])
+def test_a_persistent_number_keeps_the_choice_of_a_network_that_forgets_it(persistence, last):
+    sampler = CategoricalSampler(
+        schedule=KERNELS['uniform'], coupling='common', persistence=persistence, final='sample'
+    )
+    gumbel, high, low = torch.rand(1, 3, 8, 8), torch.tensor([[[0.99]]]), torch.tensor([[[0.6]]])
+    draws = {'start': gumbel, 'step0': gumbel, 'step0.clean': high, 'step1.clean': low}
+    if persistence == 0:
+        draws['step1.clean'] = low - 0.5  # class 0 as it is
+    seen = walk(sampler, unsure(KERNELS['uniform']), steps=2, draws=Draws(draws))
+    assert (seen[-1].x0.argmax(dim=1) == last).all()
+
+
+def test_lasting_numbers_are_uniform():
+    draws = LastingDraws(Draws(generator=torch.Generator().manual_seed(0)), 0.3)
+    first, second = (draws.uniform(name, (20_000, 1, 1)) for name in ('a', 'b'))
+    kept = first == second
+    assert kept.float().mean().item() == pytest.approx(0.3, abs=0.01)
+    for numbers in (second, second[kept], second[~kept]):
+        shares = torch.histc(numbers, bins=10, min=0, max=1) / len(numbers.flatten())
+        torch.testing.assert_close(shares, torch.full((10,), 0.1), atol=0.012, rtol=0)
+
+
+def test_persistence_without_effect_is_refused():
+    with pytest.raises(
+        ValueError, match="persistence=0.5 keeps a common number, which coupling='i"
+    ):
+        CategoricalSampler(schedule=KERNELS['uniform'], persistence=0.5)
+    with pytest.raises(ValueError, match='persistence=1.5 is no probability'):
+        CategoricalSampler(schedule=KERNELS['uniform'], coupling='common', persistence=1.5)
 
 
 def test_couplings_that_do_nothing_are_refused():

@@ -54,6 +54,7 @@ MODELS = dict(
         windows=dict(size=[32, 32], stride=[24, 24]),
     ),
     common=dict(CHAIN, coupling='common'),
+    lasting=dict(CHAIN, coupling='common', persistence=0.7),
     # the last step draws nothing, but its graph still asks for the number
     common_probs=dict(CHAIN, coupling='common', final='probs'),
     masks=dict(

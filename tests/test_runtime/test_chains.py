@@ -58,8 +58,14 @@ def test_gaussian_chains_are_those_of_torch(config, steps):
 
 @pytest.mark.parametrize('final', ['argmax', 'sample', 'probs'])
 @pytest.mark.parametrize(
-    'state, coupling',
-    [('sample', 'independent'), ('sample', 'common'), ('expected', 'independent')],
+    'state, coupling, persistence',
+    [
+        ('sample', 'independent', 0),
+        ('sample', 'common', 0),
+        ('sample', 'common', 0.7),
+        ('sample', 'common', 1),
+        ('expected', 'independent', 0),
+    ],
 )
 @pytest.mark.parametrize(
     'kind',
@@ -70,7 +76,7 @@ def test_gaussian_chains_are_those_of_torch(config, steps):
         'ImplicitUniformDiffusion',
     ],
 )
-def test_categorical_chains_are_those_of_torch(kind, state, coupling, final):
+def test_categorical_chains_are_those_of_torch(kind, state, coupling, persistence, final):
     classes = {} if kind.startswith('Bernoulli') else dict(num_classes=3)
     schedule = dict(type=kind, schedule=COSINE, **classes)
     sampler = SAMPLERS.build(
@@ -79,6 +85,7 @@ def test_categorical_chains_are_those_of_torch(kind, state, coupling, final):
             schedule=schedule,
             state=state,
             coupling=coupling,
+            persistence=persistence,
             final=final,
         )
     )
@@ -115,6 +122,7 @@ def test_categorical_chains_are_those_of_torch(kind, state, coupling, final):
         prior=diffusion.prior().tolist(),
         state=state,
         coupling=coupling,
+        persistence=persistence,
         final=final,
     )
     rows = chain_rows(sampler, 4)

@@ -141,7 +141,8 @@ def _step_graph(
         times = not t.is_floating_point()
         return graph, dict(kind='gaussian', integer_times=times, stochastic=sampler.stochastic)
     kind = dict(kind='categorical', states=schedule.num_states, prior=schedule.prior().tolist())
-    return graph, dict(kind, state=sampler.state, final=sampler.final, coupling=sampler.coupling)
+    drawn = dict(coupling=sampler.coupling, persistence=sampler.persistence)
+    return graph, dict(kind, state=sampler.state, final=sampler.final, **drawn)
 
 
 class _Recorder(Draws):
