@@ -75,9 +75,9 @@ class CategoricalSampler(Sampler):
     exact in the limit of many steps; docs/distributions.md compares them at few.
 
     A number of its own for each step (``persistence=0``) supposes that the network reads in the
-    noisy map what was chosen before. Trained networks overlook much of it in much noise. Every step
-    then chooses anew, and the frequent answers win. With ``persistence=0.5`` a step keeps the number
-    of the step before in half of the cases, and with it the choice.
+    noisy map what was chosen before. Trained networks overlook much of it in much noise. Every
+    step then chooses anew, and the frequent answers win. With ``persistence=0.5`` a step keeps the
+    number of the step before in half of the cases, and with it the choice.
 
     Draws of a chain: Gumbel ``start`` and ``step0``, ``step1``, ... (B, S, h, w), one for each map
     that is drawn. The last step draws only with ``final='sample'``. With the common coupling

@@ -95,8 +95,8 @@ def walk_categorical(
     """Follow a chain of label maps; see :func:`walk_gaussian`.
 
     Draws of a chain: Gumbel ``start`` and ``step0``, ``step1``, ...; with the common coupling also
-    uniform ``step0.clean``, ``step1.clean``, ..., by which the graph draws the clean classes. Such a
-    number is the one before with the probability ``persistence``.
+    uniform ``step0.clean``, ``step1.clean``, ..., by which the graph draws the clean classes. Each
+    is the one before with the probability ``persistence``.
     """
     states, channels = loop['states'], shape[0]
     common = loop.get('coupling') == 'common'

@@ -265,9 +265,7 @@ def test_lasting_numbers_are_uniform():
 
 
 def test_persistence_without_effect_is_refused():
-    with pytest.raises(
-        ValueError, match="persistence=0.5 keeps a common number, which coupling='i"
-    ):
+    with pytest.raises(ValueError, match="keeps a common number, which coupling='indep"):
         CategoricalSampler(schedule=KERNELS['uniform'], persistence=0.5)
     with pytest.raises(ValueError, match='persistence=1.5 is no probability'):
         CategoricalSampler(schedule=KERNELS['uniform'], coupling='common', persistence=1.5)
