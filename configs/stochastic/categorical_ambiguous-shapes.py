@@ -8,9 +8,13 @@ model = dict(
             schedule=dict(type='mmdiffseg.CosineBetas', num_timesteps=250),
             train_times='log_snr',
         ),
-        # with few steps, draws of every pixel by itself would suppress rare answers
+        # with few steps, draws of every pixel by itself would suppress rare answers, and so would a
+        # new choice at every step
         diffusion_sampler=dict(
-            type='mmdiffseg.CategoricalSampler', spacing='log_snr', coupling='common'
+            type='mmdiffseg.CategoricalSampler',
+            spacing='log_snr',
+            coupling='common',
+            persistence=0.5,
         ),
         loss='ce',
         loss_reduction='mean',

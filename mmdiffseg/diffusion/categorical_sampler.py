@@ -131,7 +131,7 @@ class CategoricalSampler(Sampler):
         if self.persistence and self.coupling != 'common':
             raise ValueError(
                 f'persistence={self.persistence} keeps a common number, which '
-                f"coupling={self.coupling!r} does not draw: set coupling='common'"
+                f"coupling={self.coupling!r} does not draw: set coupling='common' or persistence=0"
             )
         self.stochastic = self.state == 'sample'
 

@@ -88,7 +88,8 @@ def test_a_perfect_denoiser_walks_the_chains_of_a_config(tmp_path, run):
     config = ROOT / 'configs/stochastic/categorical_ambiguous-shapes.py'
     args = [config, '--data-root', tmp_path / 'data', '--out-dir', tmp_path / 'out']
     sampler = 'model.decode_head.diffusion_sampler'
-    alone = [f'{sampler}.coupling=independent', f'{sampler}.final=sample']
+    alone = ['coupling=independent', 'persistence=0', 'final=sample']
+    alone = [f'{sampler}.{option}' for option in alone]
     steps = ['--steps', 1, 60, '--generations', 4, '--cfg-options', *alone]
     done = run('perfect_denoiser.py', *args, *steps)
     assert done.returncode == 0, done.stderr
