@@ -12,7 +12,12 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 CONFIGS = Path(__file__).parents[2] / 'configs/stochastic'
-SHAPES = sorted(p.stem for p in CONFIGS.glob('*_ambiguous-shapes.py') if 'ensemble' not in p.stem)
+#: those that share a network; an ensemble has several, SegDiff has its own
+SHAPES = sorted(
+    path.stem
+    for path in CONFIGS.glob('*_ambiguous-shapes.py')
+    if not path.stem.startswith(('ensemble', 'segdiff'))
+)
 CCDM = dict(ccdm_lidc=5_699_138, ccdm_lidc_9m=9_056_610, ccdm_cityscapes=30_118_484)
 
 
