@@ -1,6 +1,4 @@
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,16 +8,6 @@ from mmengine.registry import MODELS, init_default_scope
 
 ROOT = Path(__file__).parents[2]
 NO_DOWNLOAD = 'model.backbone.backbone.pretrained=None'
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    def run(name, *args):
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
-        monkeypatch.chdir(tmp_path)
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
-
-    return run
 
 
 def untrained(name, folder):
@@ -32,13 +20,13 @@ def untrained(name, folder):
     return ROOT / f'configs/stochastic/{name}.py', path
 
 
-def test_an_untrained_network_reads_nothing(run, tmp_path, refusal):
+def test_an_untrained_network_reads_nothing(call_tool, tmp_path):
     size = ['--train', 1, '--val', 2, '--size', 32, 32]
-    run('dataset_converters/ambiguous_shapes.py', '--out', 'data', *size)
+    call_tool('dataset_converters/ambiguous_shapes.py', '--out', 'data', *size)
     model = untrained('categorical_ambiguous-shapes', tmp_path)
     options = ['--data-root', 'data', '--steps', 4, '--out-dir', 'out']
     gap = 'analysis_tools/denoiser_gap.py'
-    run(gap, *model, *options, '--cfg-options', NO_DOWNLOAD)
+    call_tool(gap, *model, *options, '--cfg-options', NO_DOWNLOAD)
     rows = json.loads((tmp_path / 'out/denoiser_gap.json').read_text())
     assert len(rows) == 4
     for row in rows:  # seven classes alike, at every time
@@ -47,8 +35,8 @@ def test_an_untrained_network_reads_nothing(run, tmp_path, refusal):
         assert row['exact, alike'] == pytest.approx(0, abs=1e-6)
     assert rows[0]['exact, differ'] > rows[2]['exact, differ']
     assert rows[-1]['exact, differ'] < 0.01
-    with refusal('exists'):
-        run(gap, *model, *options, '--cfg-options', NO_DOWNLOAD)
+    with pytest.raises(FileExistsError, match='exists'):
+        call_tool(gap, *model, *options, '--cfg-options', NO_DOWNLOAD)
     model = untrained('flow_ambiguous-shapes', tmp_path)
-    with refusal('EncodedMapHead gives no class probabilities'):
-        run(gap, *model, *options, '--overwrite', '--cfg-options', NO_DOWNLOAD)
+    with pytest.raises(ValueError, match='EncodedMapHead gives no class probabilities'):
+        call_tool(gap, *model, *options, '--overwrite', '--cfg-options', NO_DOWNLOAD)

@@ -1,17 +1,12 @@
 import json
-import runpy
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/in_context_lists.py'
-
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, call_tool):
     for name, classes in {'a/0': (1, 2), 'a/1': (1,), 'b/0': ()}.items():
         labels = np.zeros((8, 8), np.uint8)
         labels[7] = 255
@@ -22,9 +17,8 @@ def run(tmp_path, monkeypatch):
     (tmp_path / 'only.txt').write_text('a\n')
 
     def run(*options):
-        command = [TOOL, tmp_path / 'labels', '--jobs', 1, '--out', tmp_path / 'metas/train']
-        monkeypatch.setattr(sys, 'argv', [*map(str, command), *map(str, options)])
-        runpy.run_path(str(TOOL), run_name='__main__')
+        command = [tmp_path / 'labels', '--jobs', 1, '--out', tmp_path / 'metas/train']
+        call_tool('dataset_converters/in_context_lists.py', *command, *options)
 
     return run
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdiffseg.diffusion.categorical import CategoricalDiffusion
 from mmdiffseg.diffusion.draws import Draws, classes_at
 from mmdiffseg.engine.model_head import model_head
+from mmdiffseg.models.ddp.head import DDPBaseHead
 from mmdiffseg.models.diffusion_head import DiffusionHead
 from mmdiffseg.models.stochastic.direct import DirectHead, PixelwiseHead
 
@@ -135,7 +136,10 @@ class StepGraph(Graph):
             # the first map draws nothing
             state['clean'] = torch.linspace(-1, 0.9, len(z_t))[:, None, None]
             self.picked = ('posterior',)
-        elif getattr(head.label_encoder, 'reencode', None) == 'argmax':
+        elif (
+            isinstance(head, DDPBaseHead)
+            and getattr(head.label_encoder, 'reencode', None) == 'argmax'
+        ):
             self.picked = ('x0',)
         self.inputs = (*state, *packing.names)
         self.example = (*state.values(), *packing.tensors)

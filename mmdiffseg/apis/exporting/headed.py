@@ -131,9 +131,11 @@ def _step_graph(
 ) -> tuple[StepGraph, dict]:
     """The graph of a step, and how a runtime goes on from it."""
     sampler, schedule = head.diffusion_sampler, head.noise_schedule
-    # where it is nearly clean: at the noisiest time an estimate may be a hundred times what the
-    # network says, and rounding with it
-    t = torch.tensor([sampler.time_pairs(head.steps)[-1][0]])
+    pairs = sampler.time_pairs(head.steps)
+    # Of codes where they are nearly clean: at the noisiest time an estimate may be a hundred times
+    # what the network says, and rounding with it. Of classes where they are noise, as the example:
+    # nearly clean maps without any shape are strange to a trained network.
+    t = torch.tensor([pairs[0 if isinstance(schedule, CategoricalDiffusion) else -1][0]])
     noise = schedule.draw_noise(Draws(generator=generator), 'start', (rows, *shape), None)
     z_t = sampler.start(noise)
     graph = StepGraph(head, Packing(context), z_t, t, classes=readout['kind'] != 'depth')

@@ -24,9 +24,8 @@ from mmdiffseg.runtime.graphs import GRAPHS, SUFFIXES, need
 OPSET = 18
 #: protobuf holds no more than this in one file
 LARGEST_FILE = 2**31 - 2**24
-#: largest difference to the model, over the largest number there, by how weights are stored. The
-#: noise of the check is harder on rounding than pictures; a graph that is wrong misses by far more
-TOLERANCE = dict(fp32=1e-3, fp16=2e-2)
+#: largest difference to the model, over the largest number there, by how the weights are stored
+TOLERANCE = dict(fp32=1e-4, fp16=2e-2)
 #: the share of pixels whose class rounding may tip: two are as likely, or a random number lies next
 #: to a probability
 TIPPED = 0.01
